@@ -1,0 +1,140 @@
+"""Every check of this workspace. ``nox`` runs them all; ``nox -s NAME`` runs one; ``nox -l`` lists them.
+
+Each package is tested in an environment that holds only it and what it depends on.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_missing_interpreters = True
+
+PACKAGES = ("core", "torch", "ttm", "eval", "glucose")
+SOURCES = [f"packages/tsfm-{name}/src" for name in PACKAGES]
+
+#: What each package's tests install: the package and our packages that it depends on.
+NEEDS = {
+    "core": ("core",),
+    "eval": ("core", "eval"),
+    "glucose": ("core", "glucose"),
+    "torch": ("core", "torch"),
+    "ttm": ("core", "eval", "torch", "ttm"),
+}
+GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+
+
+def paths(names: tuple[str, ...]) -> list[str]:
+    """Return the folders of packages, as pip and uv install them."""
+    return [f"./packages/tsfm-{name}" for name in names]
+
+
+def run_tests(session: nox.Session, names: tuple[str, ...], folder: str) -> None:
+    """Install packages and run one folder of tests under coverage."""
+    session.install(*paths(names), *GROUPS["test"])
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or [folder]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and the banned imports."""
+    session.install(*GROUPS["lint"])
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of every package, strictly."""
+    session.install(*paths(PACKAGES), *GROUPS["types"])
+    session.run("mypy", *SOURCES)
+
+
+@nox.session
+def docstrings(session: nox.Session) -> None:
+    """Ask that nine of ten public names say what they are."""
+    session.install(*GROUPS["docstrings"])
+    hidden = ("init-method", "private", "semiprivate", "magic", "nested-functions")
+    session.run("interrogate", "--fail-under", "90", *(f"--ignore-{one}" for one in hidden), *SOURCES)
+
+
+@nox.session(name="tests-core")
+def tests_core(session: nox.Session) -> None:
+    """Test tsfm-core alone, without torch."""
+    run_tests(session, NEEDS["core"], "tests/core")
+
+
+@nox.session(name="tests-eval")
+def tests_eval(session: nox.Session) -> None:
+    """Test tsfm-eval, without torch."""
+    run_tests(session, NEEDS["eval"], "tests/eval")
+
+
+@nox.session(name="tests-glucose")
+def tests_glucose(session: nox.Session) -> None:
+    """Test tsfm-glucose, without torch."""
+    run_tests(session, NEEDS["glucose"], "tests/glucose")
+
+
+@nox.session(name="tests-torch")
+def tests_torch(session: nox.Session) -> None:
+    """Test the training engine, without any backend."""
+    run_tests(session, NEEDS["torch"], "tests/torch")
+
+
+@nox.session(name="tests-ttm")
+def tests_ttm(session: nox.Session) -> None:
+    """Test tsfm-ttm."""
+    run_tests(session, NEEDS["ttm"], "tests/ttm")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Test the packages together: configs, runs, third-party plugins."""
+    run_tests(session, PACKAGES, "tests/integration")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run what README and docs show, and check what they list."""
+    run_tests(session, PACKAGES, "tests/docs")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Join what the test sessions covered; fail under 80 %."""
+    session.install(*GROUPS["test"])
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Run the main job on the bundled data: train, test and compare five models."""
+    session.install(*paths(PACKAGES))
+    session.run("tsfm", "demo", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Print the ratios of docs/benchmarks.md, measured side by side on this machine."""
+    session.install(*paths(PACKAGES))
+    for name in session.posargs or ("startup", "windows", "ttm_training", "ttm_backtest"):
+        session.run("python", f"benchmarks/{name}.py")
+
+
+@nox.session(default=False)
+@nox.parametrize("package", list(NEEDS))
+def minimums(session: nox.Session, package: str) -> None:
+    """Test a package with the lowest versions that its requirements admit."""
+    session.install("--resolution", "lowest-direct", *paths(NEEDS[package]), *GROUPS["test"])
+    session.run("pytest", f"tests/{package}")
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build every distribution into dist/."""
+    session.install("build")
+    for name in PACKAGES:
+        session.run("python", "-m", "build", "--outdir", "dist", f"packages/tsfm-{name}")

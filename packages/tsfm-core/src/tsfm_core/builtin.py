@@ -1,0 +1,39 @@
+"""What core itself contributes, through the same door as everybody: two file formats and one protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tsfm_core.data.read import read_csv, read_parquet
+from tsfm_core.hookspecs import hookimpl
+from tsfm_core.records import Dataset, EvaluationProtocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tsfm_core.data.panel import Panel
+
+__all__ = ["datasets", "protocols"]
+
+
+@hookimpl
+def datasets() -> list[Dataset]:
+    """Return the sources for files of one's own."""
+    return [
+        Dataset("csv", "a csv file with a header, columns named by data.columns", "your own", read_csv),
+        Dataset("parquet", "a parquet file, columns named by data.columns", "your own", read_parquet),
+    ]
+
+
+@hookimpl
+def protocols() -> list[EvaluationProtocol]:
+    """Return the sliding protocol."""
+    definition = "cutoffs at every slot whose number since 1970-01-01 00:00 is a multiple of stride"
+    return [EvaluationProtocol("sliding", definition, _sliding)]
+
+
+def _sliding(panel: Panel, stride: int) -> npt.NDArray[np.bool_]:
+    # anchored to the clock, not to the item's first row: another context length or start keeps the same cutoffs
+    marked: npt.NDArray[np.bool_] = panel.slots() % stride == 0
+    return marked

@@ -1,0 +1,58 @@
+"""The command line. Commands import what they need when they run: ``tsfm --help`` loads neither numpy nor pandas."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tsfm_core.cli import config, data, models, plugins, run, runs
+from tsfm_core.errors import TsfmError
+from tsfm_core.plugins import host
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="tsfm",
+    help="Train, test and compare time-series foundation models; every model is a package of its own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for _group, _help in (
+    (models.app, "Which models are installed."),
+    (data.app, "What is in a source of data."),
+    (runs.app, "What was run."),
+    (config.app, "What a configuration resolves to."),
+    (plugins.app, "Which packages contribute what."),
+):
+    app.add_typer(_group, help=_help)
+run.add_to(app)
+
+
+@app.callback()
+def _options(
+    debug: bool = typer.Option(False, "--debug", help="Show where an error came from."),
+) -> None:
+    _Debug.on = debug
+
+
+class _Debug:
+    on = False
+
+
+def main() -> None:
+    """Run ``tsfm``: exit 0, 1 for an error that one can act on, 2 for wrong usage."""
+    host().add_commands(app)
+    try:
+        app()
+    except TsfmError as error:
+        if _Debug.on:
+            import traceback
+
+            traceback.print_exception(error)
+        print(f"tsfm: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        raise SystemExit(0) from None

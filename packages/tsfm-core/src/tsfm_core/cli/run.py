@@ -1,0 +1,133 @@
+"""``tsfm train``, ``backtest``, ``predict`` and ``evaluate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tsfm_core.cli.options import Checkpoint, ConfigFile, Json, Seed, Settings
+from tsfm_core.cli.output import note, print_json, print_lines
+
+if TYPE_CHECKING:
+    from tsfm_core.run import Run
+
+__all__ = ["add_to"]
+
+_BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", help="Over runtime.batch_size: windows per forward pass.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for command in (train, backtest, predict, evaluate):
+        app.command()(command)
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="A model of tsfm models list.")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    batch_size: Annotated[int | None, typer.Option(help="Over training.batch_size.")] = None,
+    num_epochs: Annotated[int | None, typer.Option(help="Over training.num_epochs.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Over training.learning_rate.")] = None,
+    seed: Seed = None,
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model, then forecast and score the windows that were held out."""
+    from tsfm_core.api import train as run_train
+    from tsfm_core.progress import bar
+
+    training = {"batch_size": batch_size, "num_epochs": num_epochs, "learning_rate": learning_rate}
+    flags = {f"training.{key}": value for key, value in training.items()} | {
+        "seed": seed,
+        "model.checkpoint": checkpoint,
+    }
+    _show(run_train(model, config, settings or (), flags, sys.argv, bar), as_json)
+
+
+def backtest(
+    model: Annotated[str, typer.Argument(help="A model, or the run whose model is tested.", metavar="MODEL|RUN")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    batch_size: _BatchSize = None,
+    seed: Seed = None,
+    checkpoint: Checkpoint = None,
+    as_json: Json = False,
+) -> None:
+    """Forecast and score the windows that are held out, without training."""
+    from tsfm_core.api import backtest as run_backtest
+    from tsfm_core.progress import bar
+
+    flags = {"runtime.batch_size": batch_size, "seed": seed, "model.checkpoint": checkpoint}
+    _show(run_backtest(model, config, settings or (), flags, sys.argv, bar), as_json)
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A model, or the run whose model forecasts.", metavar="MODEL|RUN")],
+    data: Annotated[Path, typer.Option(help="A csv or parquet file.", metavar="FILE")],
+    output: Annotated[Path, typer.Option(help="A csv or parquet file to write.", metavar="FILE")],
+    config: ConfigFile = None,
+    settings: Settings = None,
+    batch_size: _BatchSize = None,
+    checkpoint: Checkpoint = None,
+) -> None:
+    """Forecast past each item's last reading."""
+    from tsfm_core.api import predict as run_predict
+    from tsfm_core.files import check_output, write_frame
+    from tsfm_core.progress import bar
+
+    check_output(output, data)
+    flags: dict[str, Any] = {"runtime.batch_size": batch_size, "model.checkpoint": checkpoint}
+    frame, without = run_predict(model, data, config, settings or (), flags, bar)
+    write_frame(output, frame)
+    for item, reason in without.items():
+        note(f"no forecast for {item}: {reason}")
+    note(f"{frame['item_id'].nunique():,} items forecast, {len(frame):,} rows: {output}")
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run.", metavar="RUN")],
+    metric: Annotated[list[str] | None, typer.Option(help="A metric; by default those of the run's config.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Score in this unit.")] = None,
+    root: Annotated[Path, typer.Option(help="The folder of all experiments.", metavar="FOLDER")] = Path("experiments"),
+    as_json: Json = False,
+) -> None:
+    """Score stored forecasts again; needs no model."""
+    from tsfm_core.api import evaluate as run_evaluate
+    from tsfm_core.api import load_run
+    from tsfm_core.data.store import ForecastFile
+    from tsfm_core.report import as_text, score_tables
+
+    found = load_run(run, root)
+    scores = run_evaluate(found, metric or (), unit)
+    if as_json:
+        print_json(
+            {
+                "run": str(found.path),
+                "unit": unit,
+                "points": scores.points,
+                "sets": scores.sets,
+                "missing": scores.missing,
+            }
+        )
+        return
+    task = ForecastFile(found.forecasts_path).task.model_dump(mode="json")
+    name = found.facts["model"]
+    parts = [part for one in scores.sets for part in score_tables(task, {name: scores.sets}, one)]
+    print_lines(as_text([f"{found.path}, in {unit or task['unit']}", "", *parts]))
+    for missing, reason in scores.missing.items():
+        note(f"{missing} is not given: {reason}")
+
+
+def _show(run: Run, as_json: bool) -> None:
+    from tsfm_core.report import as_text, results
+
+    if as_json:
+        print_json({"run": str(run.path), "protocol_digest": run.facts["protocol_digest"], **(run.metrics or {})})
+    else:
+        print_lines(as_text(results(run)))

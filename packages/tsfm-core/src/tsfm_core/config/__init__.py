@@ -1,0 +1,1 @@
+"""Configuration: strict YAML, composed by ``!include``, layered, each value with its origin."""

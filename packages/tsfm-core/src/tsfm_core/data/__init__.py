@@ -1,0 +1,1 @@
+"""Panel, windows, splits and forecasts: data flows one way."""

@@ -1,0 +1,89 @@
+"""Reading files as record batches: csv as text, parquet as it is typed. Nothing is guessed or coerced here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tsfm_core.errors import DataError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["read_csv", "read_parquet"]
+
+#: What a csv may write for "not observed".
+NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
+
+
+def read_csv(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a csv file with a header, every column as text.
+
+    :raises DataError: for a file that is missing, empty, ragged or not UTF-8, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    path = _existing(path, "csv")
+    try:
+        with pc.open_csv(path) as reader:
+            names = list(reader.schema.names)
+        _require_columns(path, names, columns)
+        convert = pc.ConvertOptions(
+            include_columns=list(columns),
+            column_types=dict.fromkeys(columns, pa.string()),
+            strings_can_be_null=True,
+            null_values=NULLS,
+        )
+        with pc.open_csv(path, convert_options=convert) as reader:
+            yield from reader
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}", "write it again as UTF-8") from error
+    except (pa.ArrowException, OSError) as error:
+        hint = "every row needs as many cells as the header, in UTF-8"
+        raise DataError(f"{path} is not a csv table: {_first_line(error)}", hint) from error
+
+
+def read_parquet(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a parquet file.
+
+    :raises DataError: for a file that is missing, not parquet, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = _existing(path, "parquet")
+    try:
+        with pq.ParquetFile(path) as file:
+            _require_columns(path, file.schema_arrow.names, columns)
+            yield from file.iter_batches(columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a parquet file: {_first_line(error)}", "check data.path") from error
+
+
+def _existing(path: Path | None, source: str) -> Path:
+    if path is None:
+        raise DataError(f"data.source {source} needs data.path", "name the file, such as --set data.path=cgm.csv")
+    if not path.is_file():
+        raise DataError(f"{path} is {'a folder, not a file' if path.is_dir() else 'not there'}", "check data.path")
+    if not path.stat().st_size:
+        raise DataError(f"{path} is empty", "check data.path")
+    return path
+
+
+def _require_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) -> None:
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{path} has the column {twice[0]!r} twice", "rename one of them")
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        hint = did_you_mean(missing[0], names)
+        raise DataError(
+            f"{path} has no column {missing[0]!r}; it has {listing(names)}",
+            f"{hint or 'map it'} (data.columns, such as --set data.columns.target=NAME)",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,163 @@
+"""forecasts.parquet: a row a window, a row group a chunk; enough to score and draw all again without the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tsfm_core.data.forecasts import Forecasts
+from tsfm_core.data.windows import TrainingWindows
+from tsfm_core.errors import RunError
+from tsfm_core.files import atomic
+from tsfm_core.task import Task
+
+__all__ = ["TAIL", "ForecastFile", "ForecastWriter", "StoredChunk"]
+
+Floats = npt.NDArray[np.floating]
+
+#: Steps of the context that are kept for drawing.
+TAIL = 48
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """The windows of one row group.
+
+    :param truth: ``[n, H]``; ``mean`` likewise or None; ``quantiles [n, Q, H]`` as given, or None.
+    :param scale: mean of ``|x_t - x_(t-m)|`` over the context, ``[n]``, by m; ``scale_squared`` of its square.
+    """
+
+    set: str
+    item_id: npt.NDArray[np.object_]
+    truth: Floats
+    mean: Floats | None
+    quantiles: Floats | None
+    scale: dict[int, Floats]
+    scale_squared: dict[int, Floats]
+
+
+class ForecastWriter:
+    """Writes chunks of forecasts beside their truths; nothing is there until the writer is closed without an error."""
+
+    def __init__(self, path: Path, task: Task, seasonality: int) -> None:
+        self._atomic = atomic(path)
+        self._task = task
+        self._lags = tuple(dict.fromkeys((1, seasonality)))
+        self._writer: pq.ParquetWriter | None = None
+        self._digests: dict[str, tuple[Any, Any, Any]] = {}
+
+    def __enter__(self) -> Self:
+        self._aside = self._atomic.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer:
+            self._writer.close()
+        self._atomic.__exit__(kind, error, trace)
+
+    def write(self, name: str, windows: TrainingWindows, forecasts: Forecasts) -> None:
+        """Append the forecasts of some windows of the set ``name`` as a row group."""
+        truth = windows.truth(slice(None))
+        if name != "validation":  # the protocol is what is tested on
+            self._hash(name, windows, truth)
+        context = windows.inputs(slice(None)).target
+        columns: dict[str, Any] = {
+            "set": pa.array([name] * len(windows)).dictionary_encode(),
+            "item_id": pa.array(windows.item_id, pa.string()).dictionary_encode(),
+            "cutoff": pa.array(windows.cutoff.astype("datetime64[ms]")),
+            "truth": _rows(truth),
+        }
+        if forecasts.mean is not None:
+            columns["mean"] = _rows(forecasts.mean)
+        if forecasts.quantiles is not None:
+            for at, level in enumerate(self._task.quantile_levels):
+                columns[str(level)] = _rows(forecasts.quantiles[:, at])
+        columns["context_tail"] = _rows(context[:, -TAIL:])
+        for lag in self._lags:
+            columns[f"scale_m{lag}"], columns[f"scale_squared_m{lag}"] = _scales(context, lag)
+        facts = {"task": self._task.model_dump(mode="json"), "lags": self._lags}
+        table = pa.table(columns).replace_schema_metadata({"tsfm": json.dumps(facts)})
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._aside, table.schema, compression="zstd", use_dictionary=["set", "item_id"]
+            )
+        self._writer.write_table(table, row_group_size=len(windows))
+
+    def protocol_digest(self, definitions: Sequence[str]) -> str:
+        """Return the hash of every test window's item, cutoff and truth, the task, and the metrics' definitions."""
+        task = self._task
+        whole = hashlib.sha256()
+        for name, digests in self._digests.items():
+            whole.update(b"\0".join([name.encode(), *(digest.digest() for digest in digests)]))
+        for part in (task.target, task.unit, task.freq, str(task.prediction_length), *sorted(definitions)):
+            whole.update(f"{part}\0".encode())
+        return whole.hexdigest()
+
+    def _hash(self, name: str, windows: TrainingWindows, truth: Floats) -> None:
+        # apart, so that the digest does not depend on the chunks
+        items, cutoffs, truths = self._digests.setdefault(name, (hashlib.sha256(), hashlib.sha256(), hashlib.sha256()))
+        items.update("".join(f"{item}\0" for item in windows.item_id).encode())
+        cutoffs.update(windows.cutoff.astype("datetime64[s]").astype(np.int64).tobytes())
+        truths.update(np.where(np.isnan(truth), np.float32(np.nan), truth).astype(np.float32).tobytes())
+
+
+class ForecastFile:
+    """Reads what :class:`ForecastWriter` wrote."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = pq.ParquetFile(path)
+            facts = json.loads(self._file.schema_arrow.metadata[b"tsfm"])
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{path} holds no forecasts: {error}") from error
+        self.task = Task.model_validate(facts["task"])
+        self.lags: tuple[int, ...] = tuple(facts["lags"])
+
+    def chunks(self) -> Iterator[StoredChunk]:
+        """Yield the row groups in the order of writing; each holds one set."""
+        for at in range(self._file.num_row_groups):
+            table = self._file.read_row_group(at)
+            names = table.column_names
+            levels = [str(level) for level in self.task.quantile_levels]
+            quantiles = [_matrix(table[level]) for level in levels if level in names]
+            yield StoredChunk(
+                set=table["set"][0].as_py(),
+                item_id=table["item_id"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False),
+                truth=_matrix(table["truth"]),
+                mean=_matrix(table["mean"]) if "mean" in names else None,
+                quantiles=np.stack(quantiles, axis=1) if quantiles else None,
+                scale={lag: table[f"scale_m{lag}"].to_numpy() for lag in self.lags},
+                scale_squared={lag: table[f"scale_squared_m{lag}"].to_numpy() for lag in self.lags},
+            )
+
+
+def _rows(array: Floats) -> pa.FixedSizeListArray:
+    flat = pa.array(np.ascontiguousarray(array, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> Floats:
+    lists = column.combine_chunks()
+    return np.asarray(lists.flatten()).reshape(len(lists), -1)
+
+
+def _scales(context: Floats, lag: int) -> tuple[Floats, Floats]:
+    """Return the mean of ``|x_t - x_(t-lag)|`` and of its square over each context, NaN where there is no pair."""
+    difference = (context[:, lag:] - context[:, :-lag]).astype(np.float64)
+    observed = np.isfinite(difference)
+    count = observed.sum(axis=1)
+    size = np.where(observed, np.abs(difference), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return size.sum(axis=1) / count, (size * size).sum(axis=1) / count

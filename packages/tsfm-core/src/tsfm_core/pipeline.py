@@ -1,0 +1,280 @@
+"""The chain of one run: load, prepare, train, predict, score. Everything right of predict works from files alone."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tsfm_core.config.resolve import Resolved
+from tsfm_core.data.forecasts import Forecasts, check_forecasts
+from tsfm_core.data.store import ForecastFile, ForecastWriter
+from tsfm_core.data.windows import TrainingWindows, Windows
+from tsfm_core.environment import environment
+from tsfm_core.errors import TsfmError
+from tsfm_core.files import atomic, folder_hash, write_json, write_text
+from tsfm_core.freq import day_steps
+from tsfm_core.metrics import Scores, score
+from tsfm_core.plugins import host
+from tsfm_core.prepare import Loaded, Prepared, load, local_checkpoint, prepare, require_training_windows
+from tsfm_core.progress import Progress, quiet
+from tsfm_core.records import Job, Metric
+from tsfm_core.report import as_text, results
+from tsfm_core.run import Run
+from tsfm_core.task import Task
+
+__all__ = ["CHUNK", "execute", "forecast_windows_of", "write_forecasts"]
+
+#: Windows that one call of predict gets at most.
+CHUNK = 65_536
+
+
+def execute(
+    name: str,
+    resolved: Resolved,
+    command: str,
+    argv: Sequence[str] = (),
+    parent: Run | None = None,
+    progress: Progress = quiet,
+) -> Run:
+    """Train (or not), forecast the validation and test windows, score them, and return the completed run.
+
+    :param command: ``train`` or ``backtest``.
+    :param parent: the run whose model is tested, if it is one.
+    """
+    config = resolved.config
+    host().model(name)
+    metrics = [host().metric(metric) for metric in config.evaluation.metrics]
+    for baseline in config.evaluation.baselines:
+        host().model(baseline)
+    loaded = load(name, resolved, command, from_run=parent is not None)
+    prepared = prepare(config, loaded.task, command)
+    if command == "train":
+        require_training_windows(prepared, bool(config.split and config.split.validation))
+    if parent:
+        _refuse_seen_windows(parent, prepared)
+    facts = _facts(loaded, prepared, resolved, command, argv, parent)
+    run = Run.create(Path(config.output.root), name, config.experiment, facts, resolved.stored())
+    with _status(run, resolved) as timings:
+        with _timed(timings, "train"):
+            model = _train(loaded, prepared, run) if command == "train" else loaded.model
+        seasonality = config.evaluation.seasonality or day_steps(loaded.task.step_seconds)
+        with _timed(timings, "predict"):
+            digest = write_forecasts(run.forecasts_path, loaded, model, prepared.sets, seasonality, metrics, progress)
+        with _timed(timings, "score"):
+            file = ForecastFile(run.forecasts_path)
+            scores = score(file.chunks(), loaded.task, metrics)
+        with _timed(timings, "baselines"):
+            beside, skipped = _baselines(resolved, loaded, prepared, metrics, seasonality, progress)
+        run.update(protocol_digest=digest, timings=timings)
+        _write_scores(run, loaded.task, scores, beside, skipped)
+        # last but for the status: a run that says it is completed has everything
+        write_text(run.results_path, as_text(results(run, "completed")))
+    return run
+
+
+def forecast_windows_of(loaded: Loaded, model: Any, windows: Windows) -> Forecasts:
+    """Forecast one chunk of windows, checked. The model is given no truth."""
+    given = windows.inputs_only() if isinstance(windows, TrainingWindows) else windows
+    data = loaded.backend.prepare_data(model, given, loaded.task)
+    forecasts = loaded.backend.predict(model, data, loaded.task)
+    check_forecasts(forecasts, given, loaded.task, loaded.backend.name)
+    return forecasts
+
+
+def write_forecasts(
+    path: Path,
+    loaded: Loaded,
+    model: Any,
+    sets: Mapping[str, TrainingWindows],
+    seasonality: int,
+    metrics: Sequence[Metric],
+    progress: Progress = quiet,
+) -> str:
+    """Forecast every set into a file, a row group a chunk; return the protocol digest."""
+    total = sum(len(windows) for windows in sets.values())
+    with ForecastWriter(path, loaded.task, seasonality) as writer, progress(loaded.backend.name, total) as advance:
+        for name, windows in sets.items():
+            for chunk in windows.chunks(CHUNK):
+                writer.write(name, chunk, forecast_windows_of(loaded, model, chunk))
+                advance(len(chunk))
+        return writer.protocol_digest([f"{metric.name}: {metric.definition}" for metric in metrics])
+
+
+def _train(loaded: Loaded, prepared: Prepared, run: Run) -> Any:
+    backend, task = loaded.backend, loaded.task
+    run.log(f"training {backend.name} ({loaded.strategy}) on {len(prepared.train):,} windows")
+    data = backend.prepare_data(loaded.model, prepared.train, task)
+    validation = None
+    if prepared.validation is not None:
+        validation = backend.prepare_data(loaded.model, prepared.validation, task)
+    job = Job(loaded.sections["training"], loaded.runtime, run.checkpoints, run.training_log)
+    return backend.train(loaded.model, data, validation, job)
+
+
+def _baselines(
+    resolved: Resolved,
+    loaded: Loaded,
+    prepared: Prepared,
+    metrics: Sequence[Metric],
+    seasonality: int,
+    progress: Progress,
+) -> tuple[dict[str, Scores], dict[str, str]]:
+    """Score the baselines on the same windows; return the scores, and why a baseline has none."""
+    found: dict[str, Scores] = {}
+    skipped: dict[str, str] = {}
+    task = loaded.task.model_copy(update={"past_covariates": (), "known_covariates": ()})
+    plain = Resolved(resolved.config.model_copy(update={"task": task, "model": {}, "training": {}}), resolved.tree)
+    for name in resolved.config.evaluation.baselines:
+        if name == loaded.backend.name:
+            continue
+        trained = host().model(name).trainable
+        if trained and not len(prepared.train):
+            skipped[name] = "there is no training window to fit it on"
+            continue
+        try:
+            baseline = load(name, plain, "train" if trained else "backtest")
+        except TsfmError as error:
+            skipped[name] = str(error)
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            model = baseline.model
+            if trained:
+                data = baseline.backend.prepare_data(model, prepared.train, task)
+                job = Job(baseline.sections["training"], baseline.runtime, Path(folder), Path(folder) / "log.jsonl")
+                model = baseline.backend.train(model, data, None, job)
+            path = Path(folder) / f"{name}.parquet"
+            write_forecasts(path, baseline, model, prepared.sets, seasonality, metrics, progress)
+            found[name] = score(ForecastFile(path).chunks(), task, metrics)
+    return found, skipped
+
+
+def _write_scores(
+    run: Run, task: Task, scores: Scores, beside: Mapping[str, Scores], skipped: Mapping[str, str]
+) -> None:
+    with atomic(run.items_path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(scores.items[0]))
+        writer.writeheader()
+        writer.writerows(scores.items)
+    write_json(
+        run.metrics_path,
+        {
+            "task": task.model_dump(mode="json"),
+            "unit": task.unit,
+            "points": scores.points,
+            "sets": scores.sets,
+            "missing": scores.missing,
+            "baselines": {name: {"sets": one.sets, "points": one.points} for name, one in beside.items()},
+            "baselines_missing": dict(skipped),
+        },
+    )
+
+
+def _facts(
+    loaded: Loaded,
+    prepared: Prepared,
+    resolved: Resolved,
+    command: str,
+    argv: Sequence[str],
+    parent: Run | None,
+) -> dict[str, Any]:
+    panel, local = prepared.panel, local_checkpoint(loaded.checkpoint)
+    checkpoint = {"name": loaded.checkpoint, "hash": folder_hash(local) if local else None}
+    counts = {name: len(windows) for name, windows in prepared.sets.items()}
+    with_windows = set(prepared.train.item_id).union(*(windows.item_id for windows in prepared.sets.values()))
+    facts: dict[str, Any] = {
+        "command": command,
+        "argv": resolved.hidden(argv),
+        "model": loaded.backend.name,
+        "experiment": resolved.config.experiment,
+        "strategy": loaded.strategy,
+        "checkpoint": resolved.hidden(checkpoint) if loaded.checkpoint else None,
+        "parent": str(parent.path) if parent else None,
+        "seed": resolved.config.seed,
+        "settings": resolved.hidden({name: one.model_dump(mode="json") for name, one in loaded.sections.items()}),
+        "device": loaded.runtime.device,
+        "metrics": list(resolved.config.evaluation.metrics),
+        "data": {
+            "fingerprint": panel.fingerprint,
+            "items": len(panel.item_ids),
+            "rows": len(panel),
+            **resolved.hidden(panel.provenance),
+        },
+        "split": {"digest": prepared.split.digest, "patient_holdout": list(prepared.split.held_out)},
+        "windows": {"train": len(prepared.train), **counts},
+        "dropped": prepared.dropped,
+        "items_without_windows": [item for item in panel.item_ids if item not in with_windows],
+        "environment": environment(loaded.backend.package),
+    }
+    if command == "train":
+        facts["trained_on"] = _truth_spans(prepared)
+    elif parent:
+        facts["trained_on"] = parent.facts.get("trained_on")
+    return facts
+
+
+def _truth_spans(prepared: Prepared) -> dict[str, list[str]]:
+    """Return the first and the last stamp of each item that training and its choices may have seen."""
+    spans = {}
+    panel = prepared.panel
+    for at, item in enumerate(panel.item_ids):
+        stops = [
+            int(prepared.split.spans[name].stop[at]) for name in ("train", "validation") if name in prepared.split.spans
+        ]
+        begin = int(panel.offsets[at])
+        stop = max(stops, default=begin)
+        if stop > begin:
+            first, last = panel.stamps(np.array([begin, stop - 1]))
+            spans[item] = [str(first), str(last)]
+    return spans
+
+
+def _refuse_seen_windows(parent: Run, prepared: Prepared) -> None:
+    """Refuse to test a trained model on what it was trained on.
+
+    :raises TsfmError: naming the set, the item and the number of windows.
+    """
+    for item, (first, last) in (parent.facts.get("trained_on") or {}).items():
+        for name, windows in prepared.sets.items():
+            if name == "validation":
+                continue
+            begin = windows.cutoff + np.timedelta64(windows.panel.step, "s")
+            end = windows.cutoff + np.timedelta64(windows.panel.step * windows.task.prediction_length, "s")
+            seen = (windows.item_id == item) & (begin <= np.datetime64(last)) & (end >= np.datetime64(first))
+            if seen.any():
+                raise TsfmError(
+                    f"{int(seen.sum())} windows of {name} lie in what {parent.path} was trained on (item {item!r}, "
+                    f"{first} to {last})",
+                    "hold out other items or a later time",
+                )
+
+
+@contextmanager
+def _status(run: Run, resolved: Resolved) -> Iterator[dict[str, float]]:
+    timings: dict[str, float] = {}
+    run.update(status="running")
+    try:
+        yield timings
+    except KeyboardInterrupt:
+        run.update(status="interrupted", timings=timings)
+        raise
+    except BaseException as error:
+        said = resolved.hidden(str(error) or type(error).__name__)
+        run.update(status="failed", error=said, timings=timings)
+        run.log(f"failed: {said}")
+        raise
+    run.update(status="completed")
+    run.log("completed")
+
+
+@contextmanager
+def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    start = perf_counter()
+    yield
+    timings[name] = round(perf_counter() - start, 3)

@@ -1,0 +1,217 @@
+"""From a configuration to a checked experiment: model, data and windows, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from tsfm_core.config.resolve import Resolved, require
+from tsfm_core.config.schema import Config, DataConfig, SplitConfig
+from tsfm_core.data.build import Quality, build_panel, max_gap_seconds
+from tsfm_core.data.panel import Panel
+from tsfm_core.data.split import Split, assert_no_leakage, make_split
+from tsfm_core.data.windows import TrainingWindows, WindowRule
+from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
+from tsfm_core.plugins import Backend, host
+from tsfm_core.records import ModelCard, Runtime, Strategy
+from tsfm_core.task import Task
+
+__all__ = ["Loaded", "Prepared", "load", "open_panel", "prepare", "window_rule"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready for its task.
+
+    :param strategy: how the model was or will be trained; the runtime's is ``zero_shot`` where nothing is trained now.
+    :param sections: the validated ``model`` and ``training``.
+    """
+
+    backend: Backend
+    model: Any
+    task: Task
+    runtime: Runtime
+    strategy: Strategy
+    checkpoint: str | None
+    sections: Mapping[str, BaseModel]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data cut into windows.
+
+    :param sets: validation and the test sets that hold windows.
+    :param dropped: by set, how many windows were left out and why.
+    """
+
+    panel: Panel
+    split: Split
+    train: TrainingWindows
+    sets: Mapping[str, TrainingWindows]
+    dropped: Mapping[str, Mapping[str, int]]
+
+    @property
+    def validation(self) -> TrainingWindows | None:
+        """Return the windows that choices are made on."""
+        return self.sets.get("validation")
+
+
+def load(name: str, resolved: Resolved, command: str, from_run: bool = False) -> Loaded:
+    """Check the task against what the model's card says, then load it. No data is opened.
+
+    :param command: ``train``, ``backtest`` or ``predict``: what the strategy must fit.
+    :param from_run: whether the checkpoint is a run's, trained by the strategy that the config names.
+    """
+    config = resolved.config
+    backend = host().model(name)
+    task = require(config.task, "task", f"tsfm {command}")
+    card = backend.card
+    model = resolved.section("model", card.config_schema, without=("checkpoint",))
+    training = resolved.section("training", card.training_schema)
+    strategy: Strategy = getattr(training, "strategy", "zero_shot")
+    given = config.model.get("checkpoint")
+    if given is not None and not isinstance(given, str):
+        raise ConfigError(f"{resolved.tree.origin(('model', 'checkpoint'))}: model.checkpoint is {given!r}, not a name")
+    _check_strategy(backend, strategy, given, command, from_run)
+    _check_task(name, card, task)
+    checkpoint = None if strategy == "from_scratch" and command == "train" else given or card.default_checkpoint
+    size = config.runtime.batch_size
+    now: Strategy = strategy if command == "train" else "zero_shot"
+    runtime = Runtime(now, config.seed, config.runtime.device, None if size == "auto" else size)
+    loaded = backend.load_model(model, task, checkpoint, runtime)
+    return Loaded(backend, loaded, task, runtime, strategy, checkpoint, {"model": model, "training": training})
+
+
+def prepare(config: Config, task: Task, command: str) -> Prepared:
+    """Read the data, check it, split it and cut it into windows.
+
+    :raises DataError: for data that the config does not say how to handle, or that leaves no window.
+    """
+    data = require(config.data, "data", f"tsfm {command}")
+    wanted = require(config.split, "split", f"tsfm {command}")
+    if wanted.temporal_holdout is None and wanted.patient_holdout in (None, ()):
+        raise ConfigError("the split holds nothing out", "give split.temporal_holdout or split.patient_holdout")
+    protocol = host().protocol(config.evaluation.protocol)
+    rule = window_rule(data, task)
+    panel, quality = open_panel(data, task)
+    refuse(quality, data.path or data.source)
+    split = _split(panel, wanted, config.seed)
+    test_rows = protocol.cutoffs(panel, config.evaluation.stride)
+    train_rows = panel.slots() % data.stride == 0
+    sets, dropped = {}, {}
+    for name, span in split.spans.items():
+        allowed = train_rows if name == "train" else test_rows
+        sets[name], dropped[name] = rule.cut(panel, task, allowed, span.first, span.stop)
+    train = sets.pop("train", None) or TrainingWindows(panel, task, np.empty(0, np.int64), np.empty(0, np.int64))
+    sets = {name: windows for name, windows in sets.items() if len(windows)}
+    tested = {name: windows for name, windows in sets.items() if name in split.test_sets}
+    if not tested:
+        reasons = {name: dropped[name] for name in split.test_sets}
+        raise DataError(
+            f"no test window is left of {len(panel.item_ids)} items; left out: {_reasons(reasons)}", _SHORTER
+        )
+    learnt = [windows for windows in (train, sets.get("validation")) if windows is not None]
+    assert_no_leakage(learnt, tested)
+    return Prepared(panel, split, train, sets, dropped)
+
+
+_SHORTER = "shorten task.context_length or task.prediction_length, or hold out more"
+
+
+def window_rule(data: DataConfig, task: Task) -> WindowRule:
+    """Return what a window must fulfil."""
+    least = data.min_context or task.context_length
+    if least > task.context_length:
+        raise ConfigError(f"data.min_context {least} is longer than task.context_length {task.context_length}")
+    return WindowRule(max_gap_seconds(data, task), data.min_observed, least)
+
+
+def open_panel(data: DataConfig, task: Task) -> tuple[Panel, Quality]:
+    """Build the panel of ``data.source``; the report says what is irregular."""
+    return build_panel(host().dataset(data.source), data, task)
+
+
+def refuse(quality: Quality, where: str) -> None:
+    """Refuse data with a problem that the config is silent about.
+
+    :raises DataError: with the first problem and its way out.
+    """
+    if quality.problems:
+        problem, hint = quality.problems[0]
+        more = f" (and {len(quality.problems) - 1} more: tsfm data check)" if len(quality.problems) > 1 else ""
+        raise DataError(f"{where}: {problem}{more}", hint)
+
+
+def require_training_windows(prepared: Prepared, wanted_validation: bool) -> None:
+    """Refuse to train on nothing, or to choose by nothing where the split asks for a validation part.
+
+    :raises DataError: with the reasons for which windows were left out.
+    """
+    if not len(prepared.train):
+        raise DataError(f"no training window is left; left out: {_reasons(prepared.dropped)}", _SHORTER)
+    if wanted_validation and prepared.validation is None:
+        raise DataError("split.validation leaves no window to choose by", "make it larger, or 0 to choose nothing")
+
+
+def _split(panel: Panel, wanted: SplitConfig, seed: int) -> Split:
+    return make_split(panel, wanted.temporal_holdout, wanted.patient_holdout, wanted.validation, seed)
+
+
+def _check_strategy(backend: Backend, strategy: str, checkpoint: str | None, command: str, from_run: bool) -> None:
+    card, name = backend.card, backend.name
+    if checkpoint and card.default_checkpoint is None and not backend.trainable:
+        raise CapabilityError(f"{name} has no weights; model.checkpoint is {checkpoint!r}", "leave it out")
+    if strategy not in card.strategies:
+        raise CapabilityError(f"{name} has no strategy {strategy!r}", f"it offers {listing(card.strategies)}")
+    if command == "train":
+        if not backend.trainable or strategy == "zero_shot":
+            others = [one for one in card.strategies if one != "zero_shot"]
+            hint = f"set training.strategy to {' or '.join(others)}" if others else f"use tsfm backtest {name}"
+            raise CapabilityError(f"{name} trains nothing with the strategy {strategy!r}", hint)
+        if strategy == "from_scratch" and checkpoint:
+            raise CapabilityError("from_scratch starts without weights", "leave model.checkpoint out")
+    elif strategy != "zero_shot" and not from_run and ("zero_shot" in card.strategies or not checkpoint):
+        raise CapabilityError(
+            f"tsfm {command} trains nothing, and training.strategy is {strategy!r}",
+            f"use tsfm train {name}, name a run, "
+            + ("or --set 'training={strategy: zero_shot}'" if "zero_shot" in card.strategies else "or a checkpoint"),
+        )
+
+
+def _check_task(name: str, card: ModelCard, task: Task) -> None:
+    if task.quantile_levels and not card.quantiles:
+        raise CapabilityError(f"{name} gives no quantiles", "set task.quantile_levels: []")
+    if isinstance(card.quantiles, tuple):
+        other = [level for level in task.quantile_levels if level not in card.quantiles]
+        if other:
+            raise CapabilityError(f"{name} has no quantile {other[0]}", f"it offers {listing(card.quantiles)}")
+    for kind, used in (("past_covariates", card.past_covariates), ("known_covariates", card.known_covariates)):
+        if getattr(task, kind) and not used:
+            raise CapabilityError(
+                f"{name} does not use {kind} ({listing(getattr(task, kind))})", f"set task.{kind}: []"
+            )
+    for what, longest in (("context", card.longest_context), ("prediction", card.longest_prediction)):
+        length = getattr(task, f"{what}_length")
+        if longest is not None and length > longest:
+            raise CapabilityError(f"task.{what}_length {length} is longer than {name} offers", f"at most {longest}")
+
+
+def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> str:
+    return (
+        "; ".join(
+            f"{name}: " + ", ".join(f"{count} ({reason})" for reason, count in reasons.items())
+            for name, reasons in dropped.items()
+            if reasons
+        )
+        or "every part is shorter than task.prediction_length"
+    )
+
+
+def local_checkpoint(checkpoint: str | None) -> Path | None:
+    """Return the directory of a checkpoint, or None for a hub name."""
+    return Path(checkpoint) if checkpoint and Path(checkpoint).is_dir() else None

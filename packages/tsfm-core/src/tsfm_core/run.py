@@ -1,0 +1,192 @@
+"""The run directory: the only module that knows its file names."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import yaml
+
+from tsfm_core.checkpoints import BEST
+from tsfm_core.errors import RunError, did_you_mean, listing
+from tsfm_core.files import write_json, write_text
+
+__all__ = ["Run", "find_run", "is_run", "list_runs"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution and its directory."""
+
+    path: Path
+
+    @classmethod
+    def create(
+        cls, root: Path, model: str, experiment: str, facts: Mapping[str, Any], config: Mapping[str, Any]
+    ) -> Run:
+        """Make the directory of a new run; two that start in the same second get two."""
+        parent = root / model / experiment
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{parent} cannot be made: {error.strerror}", "check output.root") from error
+        stamp = datetime.now()
+        name = f"run_{stamp:%Y-%m-%d_%H-%M-%S}"
+        # whole under its name or not there: a run that is killed while it is made leaves nothing that lies
+        run = cls(parent / f".{name}.{uuid4().hex}")
+        (run.path / "logs").mkdir(parents=True)
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())}
+        created = stamp.isoformat(timespec="seconds")
+        write_text(run.config_path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_json(run.path / "run.json", {"status": "created", "created": created, "owner": owner, **facts})
+        return cls(_rename(run.path, parent / name))
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def config_path(self) -> Path:
+        """Return config.yaml: resolved, runs again as it is."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """Return the best checkpoint's directory, or None for a run that trained nothing."""
+        best = self.checkpoints / BEST
+        return best if best.exists() else None
+
+    @property
+    def forecasts_path(self) -> Path:
+        """Return forecasts.parquet."""
+        return self.path / "forecasts.parquet"
+
+    @property
+    def training_log(self) -> Path:
+        """Return logs/training.jsonl."""
+        return self.path / "logs" / "training.jsonl"
+
+    @property
+    def results_path(self) -> Path:
+        """Return results.txt: what a person reads first."""
+        return self.path / "results.txt"
+
+    @property
+    def items_path(self) -> Path:
+        """Return metrics_by_item.csv."""
+        return self.path / "metrics_by_item.csv"
+
+    @property
+    def metrics_path(self) -> Path:
+        """Return metrics.json."""
+        return self.path / "metrics.json"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return run.json as it is now.
+
+        :raises RunError: where it is not readable.
+        """
+        try:
+            facts: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path}/run.json cannot be read: {error}") from error
+        return facts
+
+    @property
+    def status(self) -> str:
+        """Return the status, truthfully: a run whose process is gone was interrupted."""
+        facts = self.facts
+        if facts["status"] in ("created", "running"):
+            owner = facts["owner"]
+            here = owner["host"] == socket.gethostname()
+            if here and _process_start(owner["pid"]) != owner["started"]:
+                return "interrupted"
+        status: str = facts["status"]
+        return status
+
+    @cached_property
+    def metrics(self) -> dict[str, Any] | None:
+        """Return metrics.json, or None for a run that was not scored."""
+        if not self.metrics_path.is_file():
+            return None
+        metrics: dict[str, Any] = json.loads(self.metrics_path.read_text())
+        return metrics
+
+    def update(self, **facts: Any) -> None:
+        """Change some facts of run.json."""
+        write_json(self.path / "run.json", self.facts | facts)
+
+    def log(self, line: str) -> None:
+        """Append a line to logs/log.txt."""
+        with (self.path / "logs" / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
+
+
+def is_run(path: Path) -> bool:
+    """Return whether ``path`` is the directory of a run."""
+    return (path / "run.json").is_file()
+
+
+def list_runs(root: Path) -> Iterator[Run]:
+    """Yield the runs below ``root``, oldest first within an experiment."""
+    for file in sorted(root.glob("*/*/run_*/run.json")):
+        yield Run(file.parent)
+
+
+def find_run(name: str, root: Path) -> Run:
+    """Return the run that ``name`` means: a directory, or the end of the path of exactly one run below ``root``."""
+    path = Path(name)
+    if is_run(path):
+        return Run(path)
+    runs = list(list_runs(root))
+    matching = [run for run in runs if run.path.parts[-len(path.parts) :] == path.parts]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise RunError(f"{name!r} means {len(matching)} runs: {listing(matching)}", "give more of the path")
+    hint = did_you_mean(name, [run.path.name for run in runs]) or "tsfm runs list shows the runs"
+    raise RunError(f"there is no run {name!r} here or below {root}", hint)
+
+
+def _rename(aside: Path, wanted: Path) -> Path:
+    """Give a directory the name ``wanted``, or the first of ``wanted-2``, ``wanted-3`` ... that is free."""
+    path, number = wanted, 1
+    while True:
+        try:
+            return aside.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+        number += 1
+        path = wanted.with_name(f"{wanted.name}-{number}")
+
+
+def _process_start(pid: int) -> str | None:
+    """Return when the process ``pid`` started, in the kernel's own clock; None where it does not run.
+
+    Process numbers are used again: number and start together name one process.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "running" if not Path("/proc/self/stat").exists() else None

@@ -1,0 +1,77 @@
+"""The training log: JSON lines, one object a step and one an evaluation."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from tsfm_core import ConfigError
+
+__all__ = ["Journal"]
+
+#: Reading a loss waits for the device, so losses are read together, about this often.
+_SECONDS_BETWEEN_READS = 1.0
+
+
+class Journal:
+    """Appends lines to ``path`` and keeps the losses that are not written yet on their device."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8")
+        self._waiting: list[dict[str, Any]] = []
+        self._losses: list[torch.Tensor] = []
+        self._started = self._read = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self._file.close()
+
+    def step(self, step: int, epoch: float, loss: torch.Tensor, learning_rate: float) -> None:
+        """Note one step; ``loss`` is a detached scalar."""
+        now = time.monotonic()
+        line = {"step": step, "epoch": round(epoch, 6), "learning_rate": learning_rate}
+        self._waiting.append(line | {"seconds": round(now - self._started, 4)})
+        self._losses.append(loss)
+        if now - self._read > _SECONDS_BETWEEN_READS:
+            self.flush()
+
+    def evaluation(self, step: int, epoch: float, scores: Mapping[str, float], best: bool) -> None:
+        """Note one evaluation, after the steps before it."""
+        self.flush()
+        line = {"step": step, "epoch": round(epoch, 6), "validation": dict(scores), "best": best}
+        self._write([line | {"seconds": round(time.monotonic() - self._started, 4)}])
+
+    def flush(self) -> None:
+        """Read the losses and write their lines.
+
+        :raises ConfigError: if a loss is not finite: what follows would be worthless.
+        """
+        self._read = time.monotonic()
+        if not self._losses:
+            return
+        losses = torch.stack(self._losses).tolist()
+        lines, self._waiting, self._losses = self._waiting, [], []
+        finite = [line | {"loss": loss} for line, loss in zip(lines, losses, strict=True) if abs(loss) < float("inf")]
+        self._write(finite)
+        if len(finite) < len(lines):
+            bad = next(line["step"] for line, loss in zip(lines, losses, strict=True) if not abs(loss) < float("inf"))
+            raise ConfigError(f"the training loss is not finite at step {bad}", "lower training.learning_rate")
+
+    def _write(self, lines: list[dict[str, Any]]) -> None:
+        self._file.write("".join(f"{json.dumps(line)}\n" for line in lines))
+        self._file.flush()

@@ -1,0 +1,63 @@
+"""The ``training:`` section of every torch backend: pydantic only, no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from tsfm_core.config.schema import Section
+
+__all__ = ["EarlyStopping", "TrainingConfig"]
+
+
+class EarlyStopping(Section):
+    """When to stop before the last epoch. It also names the metric that chooses the best checkpoint."""
+
+    patience: int = Field(ge=1, description="evaluations in a row without a better metric that end the training")
+    metric: Literal["rmse", "mae", "loss"] = Field(
+        default="rmse",
+        description="judged on the validation windows: rmse and mae in the target's unit, or the training loss",
+    )
+
+
+class TrainingConfig(Section):
+    """How a model is trained. ``zero_shot`` trains nothing and has no use for any other key."""
+
+    strategy: Literal["zero_shot", "full", "from_scratch"] = Field(
+        default="zero_shot",
+        description="zero_shot: the checkpoint as it is; full: train all its weights; from_scratch: random weights",
+    )
+    num_epochs: int = Field(default=5, ge=1, description="passes over the training windows")
+    max_steps: int | None = Field(
+        default=None, ge=1, description="end after so many steps, if num_epochs are not over before"
+    )
+    batch_size: int = Field(default=64, ge=1, description="windows in one step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW, at its highest")
+    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW; biases and norms are left out")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        default="linear",
+        description="the learning rate after the warm-up: kept, or lowered to zero along a line or a cosine",
+    )
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the steps in which the learning rate rises from zero"
+    )
+    early_stopping: EarlyStopping | None = Field(
+        default=None, description="stop when validation gets no better; null: train to the end"
+    )
+    save_every: int | None = Field(
+        default=None, ge=1, description="steps between evaluations, each with a checkpoint; null: after each epoch"
+    )
+
+    @model_validator(mode="after")
+    def _nothing_without_use(self) -> Self:
+        given = sorted(self.model_fields_set - {"strategy"})
+        if self.strategy == "zero_shot" and given:
+            raise ValueError(f"zero_shot trains nothing and has no use for {', '.join(given)}; set strategy to full")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_counts(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what zero_shot has no use for, so that a stored configuration can be read again."""
+        every: dict[str, Any] = dump(self)
+        return {"strategy": self.strategy} if self.strategy == "zero_shot" else every

@@ -1,0 +1,41 @@
+"""What the engine must know of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from tsfm_core import TrainingWindows
+
+__all__ = ["Batch", "Trainable"]
+
+#: What a backend's ``batch`` returns: tensors by name, on the CPU; the engine moves them to the device.
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A model as the engine sees it: a module and six functions. B windows a batch, horizon H.
+
+    :param module: what is trained, in place.
+    :param batch: inputs and truth of the windows at ``rows`` (``[B]``), by one gather a channel.
+    :param forward: the module's answer to a batch, opaque to the engine. It calls the module that it is given.
+    :param loss: a scalar from answer and batch. Missing truth is masked; a batch without any truth gives 0.
+    :param point: the point forecast, ``[B, H]`` in the target's unit, from the answer.
+    :param save: write a checkpoint into an empty directory.
+    :param load: read such a directory's weights back into ``module``.
+    """
+
+    module: nn.Module
+    batch: Callable[[TrainingWindows, npt.NDArray[np.int64]], Batch]
+    forward: Callable[[nn.Module, Batch], Any]
+    loss: Callable[[Any, Batch], Tensor]
+    point: Callable[[Any], Tensor]
+    save: Callable[[Path], None]
+    load: Callable[[Path], None]

@@ -1,0 +1,63 @@
+"""Granite Tiny Time Mixers: the hooks. Their bodies import the implementation: importing this module costs nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tsfm_core import hookimpl
+
+if TYPE_CHECKING:
+    from tsfm_core import Forecasts, Job, ModelCard, Runtime, Task, Windows
+
+__all__ = ["load_model", "model_card", "predict", "prepare_data", "train"]
+
+
+@hookimpl
+def model_card() -> ModelCard:
+    """Return the static facts."""
+    from tsfm_core import ModelCard
+    from tsfm_ttm.schema import TtmConfig, TtmTraining
+
+    return ModelCard(
+        summary="Granite Tiny Time Mixers: small pretrained mixers, 1 to 5 million weights",
+        licence="Apache-2.0",
+        strategies=("zero_shot", "full", "from_scratch"),
+        config_schema=TtmConfig,
+        training_schema=TtmTraining,
+        default_checkpoint="ibm-granite/granite-timeseries-ttm-r2",
+        quantiles=True,
+        past_covariates=True,
+        known_covariates=True,
+        longest_context=1536,
+        longest_prediction=720,
+    )
+
+
+@hookimpl
+def load_model(config: Any, task: Task, checkpoint: str | None, runtime: Runtime) -> Any:
+    """Return the network of ``checkpoint``, or one with random weights, checked against the task."""
+    from tsfm_ttm.loading import load
+
+    return load(config, task, checkpoint, runtime)
+
+
+@hookimpl
+def prepare_data(model: Any, windows: Windows, task: Task) -> Any:
+    """Return the windows as they are: each batch is gathered when it is needed."""
+    return windows
+
+
+@hookimpl
+def train(model: Any, data: Any, validation: Any, job: Job) -> Any:
+    """Train all weights and return the model with the best ones."""
+    from tsfm_ttm.training import train as fit
+
+    return fit(model, data, validation, job)
+
+
+@hookimpl
+def predict(model: Any, data: Any, task: Task) -> Forecasts:
+    """Forecast every window; the answer does not depend on how windows are chunked."""
+    from tsfm_ttm.forecasting import forecast
+
+    return forecast(model, data)

@@ -1,0 +1,143 @@
+"""Whether a checkpoint can serve a task. Every refusal names the way out; the weights are not read for any of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tsfm_core import CapabilityError, Task
+from tsfm_ttm.checkpoint import Checkpoint, Training
+
+__all__ = ["check_checkpoint", "check_levels"]
+
+_R2 = "ibm-granite/granite-timeseries-ttm-r2"
+_TRAIN = "set training.strategy to full"
+
+
+def check_levels(task: Task) -> None:
+    """Check that granite's quantile head can give ``task.quantile_levels``.
+
+    :raises CapabilityError: saying which levels it can give.
+    """
+    levels = task.quantile_levels
+    if not levels:
+        return
+    if 0.5 not in levels or levels.index(0.5) != len(levels) // 2 or not len(levels) % 2:
+        raise CapabilityError(
+            f"ttm's quantile head cannot give the levels {_shown(levels)}: it needs 0.5 and as many below as above",
+            "choose such levels, for instance [0.1, 0.5, 0.9]",
+        )
+    if task.prediction_length == 1:
+        raise CapabilityError(
+            "ttm's quantile head cannot learn a single step, and task.prediction_length is 1",
+            "set task.prediction_length to 2 or more, or task.quantile_levels to []",
+        )
+
+
+def check_checkpoint(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
+    """Check that ``checkpoint`` can serve ``task``, as it is or, if it ``trains``, after training.
+
+    :raises CapabilityError: for a network of another kind, another context, a longer horizon, other levels or channels.
+    """
+    _check_kind(checkpoint)
+    _check_lengths(checkpoint, task, trains)
+    if checkpoint.training is None:
+        _check_foreign(checkpoint, task, trains)
+    else:
+        _check_channels(checkpoint, checkpoint.training, task, trains)
+    _check_quantiles(checkpoint, task, trains)
+
+
+def _check_kind(checkpoint: Checkpoint) -> None:
+    config, name = checkpoint.config, checkpoint.name
+    kind = config.get("model_type")
+    if kind != "tinytimemixer":
+        hint = f"set model.checkpoint to {_R2}"
+        raise CapabilityError(f"{name} holds a model of type {kind!r}, no Tiny Time Mixer", hint)
+    classes = config.get("architectures") or ["TinyTimeMixerForPrediction"]
+    if config.get("decompose") or classes != ["TinyTimeMixerForPrediction"]:
+        # the plain class would load such weights with a printed report, and leave its own random
+        raise CapabilityError(f"{name} is a {classes[0]}, which tsfm-ttm does not serve", f"use one such as {_R2}")
+    if config.get("resolution_prefix_tuning"):
+        raise CapabilityError(
+            f"{name} needs a frequency token with every window, which tsfm-ttm does not give",
+            f"use a checkpoint without frequency tuning, such as {_R2}",
+        )
+
+
+def _check_lengths(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
+    name, config = checkpoint.name, checkpoint.config
+    context, longest = config.get("context_length"), config.get("prediction_length")
+    if not isinstance(context, int) or not isinstance(longest, int):
+        raise CapabilityError(
+            f"{name} does not say its context_length and prediction_length", "fetch or train it again"
+        )
+    if task.context_length != context:
+        # granite would pad a shorter context with zeros that count as data, and cut a longer one without a word
+        raise CapabilityError(
+            f"{name} was trained on contexts of {context} steps, and task.context_length is {task.context_length}",
+            f"set task.context_length to {context}; data.min_context admits windows with a shorter history",
+        )
+    if not trains:  # the steps behind the filter were not trained
+        longest = config.get("prediction_filter_length") or longest
+    if task.prediction_length > longest:
+        raise CapabilityError(
+            f"{name} forecasts at most {longest} steps, and task.prediction_length is {task.prediction_length}",
+            f"set task.prediction_length to {longest} or less",
+        )
+    whole = config.get("multi_quantile_head") or config.get("enable_forecast_channel_mixing")
+    if task.prediction_length != longest and whole and not trains:
+        # these blocks look over the whole horizon: cut short, they would answer something else
+        raise CapabilityError(
+            f"{name} forecasts {longest} steps as a whole, and task.prediction_length is {task.prediction_length}",
+            f"set task.prediction_length to {longest}",
+        )
+
+
+def _check_foreign(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
+    config, name = checkpoint.config, checkpoint.name
+    modes = {config.get("mode"), config.get("decoder_mode")}
+    blocks = ("enable_forecast_channel_mixing", "categorical_vocab_size_list")
+    if "mix_channel" in modes or any(config.get(block) for block in blocks):
+        raise CapabilityError(
+            f"{name} mixes channels that it does not name, so nobody can tell which is which",
+            "use a checkpoint of one channel, or one that tsfm trained",
+        )
+    if len(task.channels) > 1 and not trains:
+        raise CapabilityError(
+            f"{name} knows no covariates: what would read {', '.join(task.channels[1:])} is random until it is trained",
+            f"{_TRAIN}, or task.past_covariates and task.known_covariates to []",
+        )
+
+
+def _check_channels(checkpoint: Checkpoint, training: Training, task: Task, trains: bool) -> None:
+    trained, name = training.task, checkpoint.name
+    if trains and len(trained.channels) == 1:
+        return  # one channel can be trained on: for another target, unit or step, or with covariates beside it
+    covariates = ("past_covariates", "known_covariates")
+    for key in covariates if trains else ("target", "unit", "freq", *covariates):
+        was, asked = getattr(trained, key), getattr(task, key)
+        if was != asked:
+            raise CapabilityError(
+                f"{name} was trained with task.{key} {_shown(was)}, and it is {_shown(asked)} now",
+                f"set task.{key} to {_shown(was)}, or train another checkpoint",
+            )
+
+
+def _check_quantiles(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
+    name, asked = checkpoint.name, task.quantile_levels
+    if checkpoint.config.get("multi_quantile_head"):
+        levels = tuple(sorted(checkpoint.config.get("quantile_levels") or ()))
+        if levels != asked:
+            raise CapabilityError(
+                f"{name} gives the quantile levels {_shown(levels)}, and task.quantile_levels is {_shown(asked)}",
+                f"set task.quantile_levels to {_shown(levels)}",
+            )
+    elif asked and not trains:
+        raise CapabilityError(
+            f"{name} gives point forecasts only, and task.quantile_levels asks for {_shown(asked)}",
+            f"{_TRAIN}, or task.quantile_levels to []",
+        )
+
+
+def _shown(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)

@@ -1,0 +1,50 @@
+"""From a name and a task to a model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tsfm_core import Runtime, Task
+from tsfm_torch import choose_device
+from tsfm_ttm.architecture import overrides, random_architecture, task_fields
+from tsfm_ttm.checkpoint import Checkpoint, open_checkpoint
+from tsfm_ttm.fitting import check_checkpoint, check_levels
+from tsfm_ttm.model import Ttm
+from tsfm_ttm.network import build, load_weights
+from tsfm_ttm.scaling import Scaler
+from tsfm_ttm.schema import TtmConfig
+
+__all__ = ["load"]
+
+#: Windows in a forward pass of a forecast where runtime.batch_size is auto.
+_BATCH = 128
+
+
+def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime) -> Ttm:
+    """Return the network of a checkpoint, or one with random weights.
+
+    :raises CapabilityError: for what the checkpoint, granite's heads or this machine cannot do.
+    :raises ConfigError: for a checkpoint that is not there, or keys that do not go together.
+    """
+    check_levels(task)
+    device = choose_device(runtime.device)
+    scaler = Scaler.identity(len(task.channels))
+    if checkpoint is None:
+        fields = random_architecture(config, task)
+        network = build(fields | task_fields(task, task.prediction_length), runtime.seed)
+    else:
+        trains = runtime.strategy != "zero_shot"
+        found = open_checkpoint(checkpoint, task)
+        check_checkpoint(found, task, trains)
+        changed = overrides(config, found.config, checkpoint, trains)
+        fields = {**found.config, **changed, **task_fields(task, found.config["prediction_length"])}
+        network = build(fields, runtime.seed)
+        load_weights(network, found.directory, checkpoint)
+        scaler = scaler if trains else _scaler(found, scaler)
+    return Ttm(network.to(device), task, scaler, device, runtime.batch_size or _BATCH)
+
+
+def _scaler(found: Checkpoint, otherwise: Scaler) -> Scaler:
+    if found.training is None:
+        return otherwise
+    return Scaler(np.asarray(found.training.mean, np.float32), np.asarray(found.training.std, np.float32))

@@ -1,0 +1,66 @@
+"""The sections ``model:`` and ``training:``: pydantic only."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tsfm_core import Section
+from tsfm_torch import TrainingConfig
+
+__all__ = ["DEFAULTS", "TtmConfig", "TtmTraining"]
+
+#: What ``from_scratch`` builds where a key is not given: the shape of TTM-r2.
+DEFAULTS: dict[str, Any] = {
+    "d_model": 192,
+    "num_layers": 2,
+    "decoder_d_model": 128,
+    "decoder_num_layers": 2,
+    "expansion_factor": 2,
+    "adaptive_patching_levels": 3,
+    "dropout": 0.2,
+    "head_dropout": 0.2,
+}
+
+
+def _size(key: str, least: int, description: str) -> Any:
+    return Field(default=None, ge=least, description=f"{description}; from_scratch only, default {DEFAULTS[key]}")
+
+
+def _dropout(key: str, where: str) -> Any:
+    description = f"dropout of {where}; default: the checkpoint's, or {DEFAULTS[key]} from_scratch"
+    return Field(default=None, ge=0, lt=1, description=description)
+
+
+class TtmConfig(Section):
+    """The network. A checkpoint has its sizes already: only what is trained may change, the dropouts under ``full``."""
+
+    patch_length: int | None = Field(
+        default=None,
+        ge=1,
+        description="steps in a patch, a divisor of task.context_length; from_scratch only, "
+        "default: the longest that leaves at least 8 patches",
+    )
+    d_model: int | None = _size("d_model", 1, "features of the backbone")
+    num_layers: int | None = _size("num_layers", 1, "mixer layers in each level of the backbone")
+    decoder_d_model: int | None = _size("decoder_d_model", 1, "features of the decoder")
+    decoder_num_layers: int | None = _size("decoder_num_layers", 1, "mixer layers of the decoder")
+    expansion_factor: int | None = _size("expansion_factor", 1, "width of the hidden layers, as a multiple")
+    adaptive_patching_levels: int | None = _size(
+        "adaptive_patching_levels",
+        0,
+        "levels of the backbone, each with twice the patches and half the features; 0: one plain level",
+    )
+    dropout: float | None = _dropout("dropout", "the backbone")
+    head_dropout: float | None = _dropout("head_dropout", "decoder and head")
+
+
+class TtmTraining(TrainingConfig):
+    """The training of a Tiny Time Mixer."""
+
+    loss: Literal["mse", "mae", "huber"] | None = Field(
+        default=None,
+        description="loss of a point forecast, on values standardised over the training windows; default huber. "
+        "With task.quantile_levels the quantile loss is used and this key is refused",
+    )

@@ -1,0 +1,148 @@
+"""Small tables, panels made of them by the real reader of tables, and the command line in this process."""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tsfm_core import Dataset, Task
+from tsfm_core.cli import app, main
+from tsfm_core.config.schema import DataConfig
+from tsfm_core.data.build import build_panel
+
+TASK = {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 12, "prediction_length": 6}
+
+
+CONFIG = """\
+experiment: bad
+task: {target: glucose, unit: mg/dL, freq: 5min, context_length: 12, prediction_length: 6}
+data: {source: csv, path: data.csv}
+split: {temporal_holdout: 0.3}
+evaluation: {metrics: [], baselines: []}
+"""
+
+
+@pytest.fixture
+def make_task():
+    """Return a task of 12 + 6 steps of 5 min, with what is given changed."""
+    return lambda **changes: Task(**TASK | changes)
+
+
+@pytest.fixture
+def readings():
+    """Return a long table of random walks; ``missing`` is the share of readings that are NaN."""
+
+    def table(items=("a", "b"), n=100, start="2024-01-01", freq="5min", seed=0, missing=0.0):
+        random = np.random.default_rng(seed)
+        parts = []
+        for item in items:
+            glucose = (120 + np.cumsum(random.normal(0, 3, n))).round(1)
+            glucose[random.random(n) < missing] = np.nan
+            stamps = pd.date_range(start, periods=n, freq=freq)
+            parts.append(pd.DataFrame({"item_id": item, "timestamp": stamps, "glucose": glucose}))
+        return pd.concat(parts, ignore_index=True)
+
+    return table
+
+
+@pytest.fixture
+def build(make_task):
+    """Return ``build(table, task=None, **data)``, which gives the panel of a table and its report."""
+
+    def built(table, task=None, dataset=None, **data):
+        whole = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+        facts = {"name": "table", "summary": "", "licence": ""} | (dataset or {})
+        source = Dataset(read=lambda path, columns: iter(whole.select(columns).to_batches()), **facts)
+        return build_panel(source, DataConfig(source="table", **data), task or make_task())
+
+    return built
+
+
+@pytest.fixture
+def panel_of(build):
+    """Return ``panel_of(table, task=None, **data)``, for a table that has no problem."""
+
+    def panel(table, task=None, **data):
+        found, quality = build(table, task, **data)
+        assert quality.problems == []
+        return found
+
+    return panel
+
+
+@dataclass
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def tsfm(monkeypatch, capsys, tmp_path):
+    """Return ``tsfm(*arguments)``: the command line, run in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    own_commands = app.registered_commands
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tsfm", *map(str, arguments)])
+        # a process adds the commands of the installed packages once
+        monkeypatch.setattr(app, "registered_commands", list(own_commands))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Answer(ended.value.code or 0, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(tsfm, tmp_path):
+    """Return ``refused(*arguments)``: asks for exit 1, one sentence and no trace of a file; gives the sentence."""
+
+    def run(*arguments):
+        before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+        answer = tsfm(*arguments)
+        assert answer.code == 1, answer
+        assert answer.out == ""
+        assert answer.err.startswith("tsfm: ")
+        assert answer.err.count("\n") == 1
+        assert before == {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+        return answer.err.removeprefix("tsfm: ").rstrip("\n")
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with c.yaml, a good configuration for data.csv."""
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+@pytest.fixture
+def write(folder):
+    """Return ``write(content)``, which makes data.csv of text, bytes or a table."""
+
+    def written(content):
+        if isinstance(content, pd.DataFrame):
+            content.to_csv(folder / "data.csv", index=False)
+        else:
+            (folder / "data.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return written
+
+
+@pytest.fixture
+def commands():
+    """Return the commands that read data.csv, each with its arguments."""
+    return {
+        "check": ("data", "check", "data.csv", "--config", "c.yaml"),
+        "train": ("train", "linear", "--config", "c.yaml"),
+        "backtest": ("backtest", "naive", "--config", "c.yaml"),
+        "predict": ("predict", "naive", "--data", "data.csv", "--output", "out.csv", "--config", "c.yaml"),
+    }

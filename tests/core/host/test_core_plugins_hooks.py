@@ -1,0 +1,193 @@
+"""One test a hook: when it is called and with what. docs/hooks.md says the same; a test there demands one of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+#: Notes the arguments of every hook in a file beside the module.
+NOTES = """
+import json, pathlib
+
+def note(hook, **facts):
+    with pathlib.Path(__file__).with_name("notes").open("a") as file:
+        file.write(json.dumps({"hook": hook} | facts) + "\\n")
+"""
+TRAINABLE = {
+    "model_card": """
+class Fits(Section):
+    strategy: Literal["zero_shot", "from_scratch"] = "zero_shot"
+    rate: float = 0.5
+
+class Knobs(Section):
+    width: int = 4
+
+@hookimpl
+def model_card():
+    note("model_card")
+    return ModelCard("a fake", "MIT", ("zero_shot", "from_scratch"), Knobs, Fits, default_checkpoint="somewhere/else")
+""",
+    "load_model": """
+@hookimpl
+def load_model(config, task, checkpoint, runtime):
+    note("load_model", width=config.width, horizon=task.prediction_length, checkpoint=checkpoint,
+         strategy=runtime.strategy, seed=runtime.seed, batch_size=runtime.batch_size)
+    return "loaded"
+""",
+    "prepare_data": """
+@hookimpl
+def prepare_data(model, windows, task):
+    note("prepare_data", model=model, windows=len(windows), kind=type(windows).__name__)
+    return windows
+""",
+    "train": """
+@hookimpl
+def train(model, data, validation, job):
+    note("train", model=model, windows=len(data), validation=None if validation is None else len(validation),
+         truth=list(data.truth(slice(0, 2)).shape), rate=job.training.rate, strategy=job.runtime.strategy,
+         checkpoints=job.checkpoint_dir.name, log=job.log_path.name)
+    return "trained"
+""",
+    "predict": """
+@hookimpl
+def predict(model, data, task):
+    note("predict", model=model, windows=len(data), truth=hasattr(data, "truth"))
+    from tsfm_core import Forecasts, fill_context
+    last = fill_context(data.inputs(slice(None)).target)[0][:, -1:]
+    return Forecasts.of(data, mean=last.repeat(task.prediction_length, axis=1))
+""",
+}
+
+
+@pytest.fixture
+def notes(site, tsfm, config):
+    """Install the noting model, run a command, and return what its hooks noted, by hook."""
+    site.model("noting", more=NOTES, **TRAINABLE)
+
+    def run(*arguments: str) -> dict[str, list[dict[str, Any]]]:
+        done = tsfm(*arguments, "noting", "--config", config)
+        assert done.code == 0, done.err
+        noted: dict[str, list[dict[str, Any]]] = {}
+        for line in (site.folder / "notes").read_text().splitlines():
+            noted.setdefault(json.loads(line)["hook"], []).append(json.loads(line))
+        return noted
+
+    return run
+
+
+TRAIN = ("train", "--set", "training.strategy=from_scratch", "--set", "training.rate=0.25", "--set", "model.width=8")
+
+
+def test_hook_model_card(notes, site, tsfm):
+    assert len(notes("backtest")["model_card"]) == 1
+    assert tsfm("models", "list").code == 0
+    shown = json.loads(tsfm("models", "show", "noting", "--json").out)
+    assert shown["default_checkpoint"] == "somewhere/else"
+    assert {"key": "training.rate", "default": 0.5, "about": None} in shown["keys"]
+
+
+def test_hook_load_model(notes):
+    [loaded] = notes(*TRAIN)["load_model"]
+    assert loaded["width"] == 8
+    assert loaded["horizon"] == 6
+    assert loaded["checkpoint"] is None  # from_scratch: random weights
+    assert (loaded["strategy"], loaded["seed"], loaded["batch_size"]) == ("from_scratch", 3, None)
+
+
+def test_hook_load_model_gets_the_default_checkpoint_without_training(notes):
+    [loaded] = notes("backtest", "--set", "runtime.batch_size=16")["load_model"]
+    assert (loaded["checkpoint"], loaded["strategy"], loaded["batch_size"]) == ("somewhere/else", "zero_shot", 16)
+
+
+def test_hook_prepare_data(notes):
+    noted = notes(*TRAIN)["prepare_data"]
+    assert [one["kind"] for one in noted[:2]] == ["TrainingWindows", "TrainingWindows"]  # training and validation
+    assert {one["kind"] for one in noted[2:]} == {"Windows"}
+    assert {one["model"] for one in noted[:2]} == {"loaded"}
+    assert {one["model"] for one in noted[2:]} == {"trained"}
+
+
+def test_hook_train(notes):
+    [trained] = notes(*TRAIN)["train"]
+    assert (trained["model"], trained["rate"], trained["strategy"]) == ("loaded", 0.25, "from_scratch")
+    assert trained["windows"] > trained["validation"] > 0
+    assert trained["truth"] == [2, 6]
+    assert (trained["checkpoints"], trained["log"]) == ("checkpoints", "training.jsonl")
+
+
+def test_hook_train_gets_no_validation_where_the_split_has_none(notes):
+    assert notes(*TRAIN, "--set", "split.validation=0.0")["train"][0]["validation"] is None
+
+
+def test_hook_predict(notes):
+    noted = notes("backtest")["predict"]
+    assert len(noted) == 3  # validation, temporal_holdout, patient_holdout
+    assert {one["model"] for one in noted} == {"loaded"}
+    assert not any(one["truth"] for one in noted)
+
+
+def test_hook_metrics(site, tsfm, config):
+    site.metric("fake-scores", "fake_error")
+    done = tsfm("backtest", "naive", "--config", config, "--set", "evaluation.metrics=[fake_error]", "--json")
+    sets = json.loads(done.out)["sets"]
+    assert all(len(one["by_step"]["fake_error"]) == 6 for one in sets.values())
+
+
+def test_hook_datasets(site, tsfm, config):
+    source = """
+@hookimpl
+def datasets():
+    columns = {"item_id": "who", "timestamp": "when", "target": "value"}
+    return [Dataset("made_up", "two items", "MIT", rows, columns, "glucose", "mg/dL", "5min", synthetic=True)]
+
+def rows(path, columns):
+    import numpy as np
+    import pyarrow as pa
+
+    stamps = np.datetime64("2024-01-01", "s") + np.arange(400) * np.timedelta64(300, "s")
+    for who in ("p1", "p2"):
+        data = {"who": [who] * 400, "when": stamps, "value": 100 + 30 * np.sin(np.arange(400) / 9)}
+        yield pa.RecordBatch.from_pydict({name: data[name] for name in columns})
+"""
+    site.plugin("fake-data", source)
+    checked = tsfm("data", "check", "made_up", "--json")
+    assert checked.code == 0, checked.err
+    facts = json.loads(checked.out)
+    assert [item["item_id"] for item in facts["items"]] == ["p1", "p2"]
+    assert facts["synthetic"] is True
+    used = ["--set", "data.source=made_up", "--set", "data.path=null"]
+    done = tsfm("backtest", "naive", "--config", config, *used)
+    assert done.code == 0, done.err
+    assert "SYNTHETIC" in done.out
+
+
+def test_hook_protocols(site, tsfm, config):
+    source = """
+@hookimpl
+def protocols():
+    return [EvaluationProtocol("hourly", "on the hour", lambda panel, stride: panel.slots() % 12 == 0)]
+"""
+    site.plugin("fake-protocol", source)
+    done = tsfm("backtest", "naive", "--config", config, "--set", "evaluation.protocol=hourly", "--json")
+    assert done.code == 0, done.err
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(Path(json.loads(done.out)["run"]) / "forecasts.parquet")
+    assert {cutoff.minute for cutoff in table["cutoff"].to_pylist()} == {0}
+
+
+def test_hook_commands(site, tsfm):
+    source = """
+@hookimpl
+def commands(app):
+    @app.command()
+    def echo(text: str) -> None:
+        "Print a text."
+        print(text)
+"""
+    site.plugin("fake-echo", source)
+    done = tsfm("echo", "said")
+    assert (done.code, done.out) == (0, "said\n")

@@ -1,0 +1,71 @@
+"""Every file under configs/ is resolved, with the model it is written for; a fragment that nobody includes fails."""
+
+from pathlib import Path
+
+import pytest
+
+from tsfm_core.config.loader import load_file
+from tsfm_core.config.resolve import read_config
+from tsfm_core.plugins import host
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs"
+
+#: What each experiment is run with.
+EXPERIMENTS = {
+    "t1d_uom/naive.yaml": "naive",
+    "t1d_uom/linear.yaml": "linear",
+    "t1d_uom/zero_shot.yaml": "ttm",
+    "t1d_uom/fine_tune.yaml": "ttm",
+    "simglucose/naive.yaml": "naive",
+    "simglucose/from_scratch.yaml": "ttm",
+}
+
+
+@pytest.fixture(autouse=True)
+def _shared(monkeypatch, tmp_path):
+    # a resolved path need not exist: nothing is opened here
+    monkeypatch.setenv("TSFM_SHARED", str(tmp_path))
+
+
+def test_the_table_holds_every_experiment():
+    found = {str(path.relative_to(CONFIGS / "experiments")) for path in (CONFIGS / "experiments").rglob("*.yaml")}
+    assert found == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_resolves_with_its_model(name):
+    resolved = read_config(CONFIGS / "experiments" / name)
+    card = host().model(EXPERIMENTS[name]).card
+    resolved.section("model", card.config_schema, without=("checkpoint",))
+    training = resolved.section("training", card.training_schema)
+    assert training.strategy in card.strategies
+    config = resolved.config
+    assert config.task
+    assert config.data
+    assert config.split
+    host().dataset(config.data.source)
+    host().protocol(config.evaluation.protocol)
+    for metric in config.evaluation.metrics:
+        host().metric(metric)
+    for baseline in config.evaluation.baselines:
+        host().model(baseline)
+
+
+def test_every_fragment_is_part_of_an_experiment():
+    used = set()
+    for name in EXPERIMENTS:
+        tree = load_file(CONFIGS / "experiments" / name)
+        used |= {Path(origin.source).resolve() for origin in tree.origins.values()}
+    files = {path.resolve() for path in CONFIGS.rglob("*.yaml")}
+    assert files - used == set()
+
+
+def test_the_experiments_on_one_data_set_share_data_split_and_evaluation():
+    trees = [read_config(CONFIGS / "experiments" / name) for name in EXPERIMENTS if name.startswith("t1d_uom/")]
+    for resolved in trees[1:]:
+        assert resolved.config.task == trees[0].config.task
+        assert resolved.config.split == trees[0].config.split
+        assert resolved.config.evaluation == trees[0].config.evaluation
+        same = {"stride": 1}  # how densely training windows are cut is the trainer's own affair
+        assert resolved.config.data.model_copy(update=same) == trees[0].config.data.model_copy(update=same)

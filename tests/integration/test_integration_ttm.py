@@ -1,0 +1,155 @@
+"""The whole path, as a user types it: train a small TTM on the bundled people, then everything a run is good for."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsfm_core import load_run
+
+CONFIG = """
+experiment: small
+seed: 3
+task:
+  {target: glucose, unit: mg/dL, freq: 5min, context_length: 96, prediction_length: 12, quantile_levels: [0.1,0.5,0.9]}
+data: {source: simglucose_adult, items: [sim_01, sim_02, sim_03, sim_04], stride: 4}
+split: {patient_holdout: [sim_04], temporal_holdout: 0.2, validation: 0.15}
+model:
+  {patch_length: 16, d_model: 16, num_layers: 1, decoder_d_model: 16, decoder_num_layers: 1,
+   adaptive_patching_levels: 0}
+training: {strategy: from_scratch, max_steps: 60, batch_size: 64, save_every: 20, learning_rate: 3.0e-3}
+evaluation: {stride: 12, metrics: [rmse, mae, pinball, coverage, clarke], baselines: [naive, mean, linear]}
+"""
+
+
+def tsfm(*arguments, code=0, cwd=None):
+    """Run the console script; return what it printed on stdout, or on stderr where it failed."""
+    command = [sys.executable, "-c", "from tsfm_core.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("work")
+    (made / "small.yaml").write_text(CONFIG)
+    return made
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return load_run(json.loads(tsfm("train", "ttm", "--config", "small.yaml", "--json", cwd=folder))["run"], folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _here(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield
+
+
+def test_the_run_is_complete(run):
+    assert run.status == "completed"
+    for path in (
+        run.config_path,
+        run.forecasts_path,
+        run.metrics_path,
+        run.items_path,
+        run.results_path,
+        run.training_log,
+    ):
+        assert path.stat().st_size
+    assert run.best_checkpoint.is_dir()
+    assert not list(run.path.rglob("*.bin"))
+    assert not list(run.path.rglob("*.pt"))
+
+
+def test_the_training_log_has_a_line_for_each_step(run):
+    lines = [json.loads(line) for line in run.training_log.read_text().splitlines()]
+    steps = [line["step"] for line in lines if "loss" in line and "rmse" not in line]
+    assert steps == list(range(1, 61))
+    assert np.isfinite([line["loss"] for line in lines if "loss" in line]).all()
+
+
+def test_every_baseline_stands_beside_it(run):
+    shown = tsfm("runs", "show", run.path)
+    for name in ("ttm", "naive", "mean", "linear"):
+        assert f" {name} " in shown
+    assert "SYNTHETIC" in shown
+
+
+def test_the_same_command_gives_the_same_bits(run, folder):
+    again = load_run(json.loads(tsfm("train", "ttm", "--config", "small.yaml", "--json", cwd=folder))["run"], folder)
+    assert again.path != run.path
+    assert again.forecasts_path.read_bytes() == run.forecasts_path.read_bytes()
+    assert again.metrics_path.read_bytes() == run.metrics_path.read_bytes()
+
+
+def test_its_own_config_runs_again(run):
+    again = load_run(json.loads(tsfm("train", "ttm", "--config", run.config_path, "--json"))["run"])
+    assert again.forecasts_path.read_bytes() == run.forecasts_path.read_bytes()
+
+
+def test_stored_forecasts_score_the_same_again(run):
+    scores = json.loads(tsfm("evaluate", run.path, "--json"))
+    assert scores["sets"] == run.metrics["sets"]
+
+
+def test_it_forecasts_people_it_never_saw(run, folder):
+    stamps = pd.date_range("2025-03-01", periods=120, freq="5min")
+    series = {"anna": 120 + 40 * np.sin(np.arange(120) / 12), "ben": np.full(120, 95.0)}
+    frames = [pd.DataFrame({"item_id": who, "timestamp": stamps, "glucose": values}) for who, values in series.items()]
+    pd.concat(frames).to_csv(folder / "new.csv", index=False)
+    tsfm("predict", run.path, "--data", "new.csv", "--output", "out.csv", cwd=folder)
+    forecasts = pd.read_csv(folder / "out.csv", parse_dates=["cutoff", "timestamp"])
+    assert list(forecasts.columns[:4]) == ["item_id", "cutoff", "timestamp", "step"]
+    assert forecasts.groupby("item_id").size().to_dict() == {"anna": 12, "ben": 12}
+    assert (forecasts["cutoff"] == stamps[-1]).all()
+    assert (forecasts["timestamp"] == forecasts["cutoff"] + forecasts["step"] * pd.Timedelta("5min")).all()
+    assert (forecasts["0.1"] <= forecasts["0.5"]).all()
+    assert (forecasts["0.5"] <= forecasts["0.9"]).all()
+    # a level that was held for ten hours: no forecast leaves it by much
+    assert forecasts.loc[forecasts["item_id"] == "ben", "0.5"].to_numpy() == pytest.approx(95, abs=15)
+
+
+def test_a_backtest_of_the_run_is_the_runs_own_test(run):
+    again = load_run(json.loads(tsfm("backtest", run.path, "--json"))["run"])
+    assert again.facts["parent"] == str(run.path)
+    assert again.facts["protocol_digest"] == run.facts["protocol_digest"]
+    assert again.metrics["sets"] == run.metrics["sets"]
+
+
+def test_a_backtest_on_what_it_was_trained_on_is_refused(run, folder):
+    before = sorted(folder.rglob("run.json"))
+    said = tsfm("backtest", run.path, "--set", "split.patient_holdout=[sim_01]", code=1)
+    assert "was trained on (item 'sim_01'" in said
+    assert sorted(folder.rglob("run.json")) == before
+
+
+def test_it_is_listed_with_its_protocol(run):
+    rows = {row["run"]: row for row in json.loads(tsfm("runs", "list", "--json"))}
+    assert any(
+        row["protocol"] == run.facts["protocol_digest"] and row["strategy"] == "from_scratch" for row in rows.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("training.num_epoch=2", "did you mean 'num_epochs'?"),
+        ("training.strategy=lora", "zero_shot"),
+        ("model.d_mode=3", "did you mean 'd_model'?"),
+        ("task.quantile_levels=[0.1,0.9]", "0.5"),
+        ("training.strategy=zero_shot", "zero_shot"),
+        ("runtime.device=cuda:7", "cuda:7"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_before_anything_is_written(folder, run, setting, said):
+    before = sorted(folder.rglob("run.json"))
+    assert said in tsfm("train", "ttm", "--config", "small.yaml", "--set", setting, code=1, cwd=folder)
+    assert sorted(folder.rglob("run.json")) == before

@@ -1,0 +1,129 @@
+"""Device, batches, journal and progress bar, each by itself."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tsfm_core import CapabilityError, ConfigError
+from tsfm_torch import choose_device, fixed_batches, shuffled
+from tsfm_torch.batches import ShuffledRows
+from tsfm_torch.journal import Journal
+from tsfm_torch.progress import progress_bar
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("name", "device"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu")]
+)
+def test_one_device_is_chosen(name: str, device: str) -> None:
+    assert choose_device(name) == torch.device(device)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_gpu_too_many_is_refused() -> None:
+    with pytest.raises(CapabilityError, match="'cuda:2', but this machine has 2 GPUs"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_without_a_gpu() -> None:
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(CapabilityError, match="'cuda', but torch finds no GPU here; set runtime.device to cpu"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "mps", "CPU", ""])
+def test_an_unknown_device_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="write auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 17, 64, 1000, 4097])
+def test_shuffling_visits_every_row_once(count: int) -> None:
+    for seed, epoch in itertools.product((0, 7, 2**32 - 1), (0, 1)):
+        rows = shuffled(np.arange(count), count, seed, epoch)
+        assert sorted(rows.tolist()) == list(range(count))
+
+
+def test_the_order_depends_on_seed_and_epoch_and_on_nothing_else() -> None:
+    orders = {pair: tuple(shuffled(np.arange(50), 50, *pair)) for pair in itertools.product((0, 1), (0, 1))}
+    assert len(set(orders.values())) == 4
+    rows = ShuffledRows(50, seed=1)
+    rows.set_epoch(1)
+    assert tuple(rows) == orders[1, 1]
+    assert len(rows) == 50
+
+
+def test_the_order_looks_drawn() -> None:
+    count = 100_000
+    rows = shuffled(np.arange(count), count, 0, 0)
+    assert abs(np.corrcoef(rows[1:], rows[:-1])[0, 1]) < 0.02
+    assert abs(np.corrcoef(rows, np.arange(count))[0, 1]) < 0.02
+
+
+def test_a_trillion_rows_need_no_memory() -> None:
+    first = list(itertools.islice(ShuffledRows(10**12, seed=3), 5))
+    assert len(set(first)) == 5
+    assert all(0 <= row < 10**12 for row in first)
+
+
+def test_fixed_batches_have_one_size() -> None:
+    batches = [(rows.tolist(), kept) for rows, kept in fixed_batches(5, 3)]
+    assert batches == [([0, 1, 2], 3), ([3, 4, 4], 2)]
+    assert list(fixed_batches(0, 3)) == []
+
+
+def test_the_journal_keeps_the_order_and_appends(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "training.jsonl"
+    for step in (1, 2):
+        with Journal(path) as journal:
+            journal.step(step, 0.5, torch.tensor(0.25), 1e-3)
+            journal.evaluation(step, 0.5, {"rmse": 2.0}, best=True)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [("loss" in line, "validation" in line) for line in lines] == [(True, False), (False, True)] * 2
+    assert lines[0].items() >= {"step": 1, "epoch": 0.5, "loss": 0.25, "learning_rate": 1e-3}.items()
+    assert lines[1].items() >= {"step": 1, "validation": {"rmse": 2.0}, "best": True}.items()
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path, loss: float) -> None:
+    with pytest.raises(ConfigError, match="not finite at step 2; lower training.learning_rate"):  # noqa: SIM117
+        with Journal(tmp_path / "log.jsonl") as journal:
+            journal.step(1, 0.1, torch.tensor(1.0), 1e-3)
+            journal.step(2, 0.2, torch.tensor(loss), 1e-3)
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("training", 2) as show:
+        show(1)
+    assert capsys.readouterr() == ("", "")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with progress_bar("training", 2) as show:
+        show(2)
+    assert "training" in terminal.getvalue()
+    assert "2/2" in terminal.getvalue()
