@@ -92,6 +92,7 @@ def tests_ttm(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
+    session.install("uv")  # the tests install plugins of strangers with it
     run_tests(session, PACKAGES, "tests/integration")
 
 

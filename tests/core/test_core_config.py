@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from tsfm_core.baselines.schema import LinearTraining
-from tsfm_core.config.loader import Origin, parse_setting
+from tsfm_core.config.loader import parse_setting
 from tsfm_core.config.resolve import read_config
 from tsfm_core.config.schema import Config
+from tsfm_core.config.tree import Origin
 
 TASK = "{target: glucose, unit: mg/dL, freq: 5min, context_length: 12, prediction_length: 6}"
 

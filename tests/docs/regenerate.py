@@ -207,7 +207,7 @@ def _plain(kind: Any) -> Any:
 
 def promises() -> str:
     """Return what the conformance kit checks."""
-    return "\n".join(f"* {(check.__doc__ or '').splitlines()[0].replace('``', '`')}" for check in testing._CHECKS)
+    return "\n".join(f"* {(check.__doc__ or '').splitlines()[0].replace('``', '`')}" for check in testing.CHECKS)
 
 
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}

@@ -1,4 +1,4 @@
-"""The plugins of docs/write-a-plugin.md, built from its text, installed beside six broken ones, and used."""
+"""The plugins of docs/write-a-plugin.md, built from its text, installed beside seven broken ones, and used."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ BROKEN = {
     "leaves": ("leaves", "raise SystemExit('not today')\n", "SystemExit: not today"),
     "misspelt": (
         "misspelt",
+        "from tsfm_core import hookimpl\n@hookimpl\ndef lod_model(config, task, checkpoint, runtime): return 1\n",
+        "it implements 'lod_model', which is no hook of tsfm.models; did you mean 'load_model'?",
+    ),
+    "argument": (
+        "argument",
         "from tsfm_core import hookimpl\n@hookimpl\ndef load_model(config, chekpoint): return 1\n",
         "its hook load_model has no argument 'chekpoint'; did you mean 'checkpoint'?",
     ),
-    "unmarked": (
-        "unmarked",
-        "def model_card(): return None\n",
-        "its function model_card has the name of a hook and no",
+    "defaulted": (
+        "defaulted",
+        "from tsfm_core import hookimpl\n@hookimpl\ndef load_model(config, task, checkpoint=None): return 1\n",
+        "its hook load_model gives 'checkpoint' a default; hooks take none",
     ),
     "future": ("future", "raise RuntimeError('it ran')\n", "broken-future 1.0 needs tsfm-core>=99, found 0."),
     "taken": ("naive", "raise RuntimeError('it ran')\n", "the name 'naive' is taken by tsfm-core"),

@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tsfm_core.testing import check_model
 
-POINT = {"quantile_levels": [], "past_covariates": [], "known_covariates": []}
 
-
-@pytest.mark.parametrize("task", [None, POINT])
-def test_every_promise_is_kept(tmp_path: Path, small: dict[str, Any], task: dict[str, Any] | None) -> None:
+def test_every_promise_is_kept(tmp_path: Path, small: dict[str, Any]) -> None:
     training = {"strategy": "from_scratch", "max_steps": 20, "learning_rate": 0.01}
-    assert "a_checkpoint_is_the_model" in check_model("ttm", tmp_path, small, training, task)
+    assert "a_checkpoint_is_the_model" in check_model("ttm", tmp_path, small, training)

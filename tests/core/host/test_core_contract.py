@@ -31,10 +31,10 @@ LAYERS = (
     ("config",),
     ("data",),
     ("hookspecs",),
-    ("admission", "builtin", "baselines"),
+    ("admission", "backend", "builtin", "baselines"),
     ("plugins",),
     ("run", "metrics", "prepare"),
-    ("report", "pipeline"),
+    ("provenance", "report", "pipeline"),
     ("api", "testing"),
     ("cli",),
 )
@@ -124,7 +124,7 @@ def test_core_names_a_backend_in_the_install_hints_alone():
     known = {
         "plugins.py": {"ttm", "torch"},
         "environment.py": {"torch"},
-        "testing.py": {"torch"},
+        "checks.py": {"torch"},
     }
     for file in CORE.rglob("*.py"):
         found = {word for text in texts_of(file) for word in backends.findall(text)}

@@ -141,6 +141,14 @@ def test_commands_that_raise_break_no_help(site, tsfm):
     assert "its hook commands raised RuntimeError: no command" in tsfm("plugins", "check").out
 
 
+@pytest.mark.parametrize("name", ["train", "models"])
+def test_a_command_whose_name_is_taken_leaves_ours_in_place(site, tsfm, name):
+    site.plugin("fake-bad", f"@hookimpl\ndef commands(app):\n    app.command({name!r})(lambda: print('mine'))\n")
+    assert "mine" not in tsfm(name, "--help").out
+    assert tsfm("models", "list").code == 0
+    assert f"it adds the command {name!r}, which is there already" in tsfm("plugins", "check").out
+
+
 def test_a_broken_package_breaks_no_process(site):
     site.install("fake-bad", "raise SystemExit(9)", models=("bad",), plugins=("bad",))
     command = [str(Path(sys.executable).with_name("tsfm")), "--help"]

@@ -14,7 +14,16 @@ from typing import Any
 from tsfm_core.errors import PluginError, did_you_mean, listing
 from tsfm_core.hookspecs import PROJECT, ModelHooks, PluginHooks
 
-__all__ = ["MODELS", "PLUGINS", "check_card", "check_contributed", "check_hooks", "check_name", "check_requirements"]
+__all__ = [
+    "MODELS",
+    "PLUGINS",
+    "check_card",
+    "check_commands",
+    "check_contributed",
+    "check_hooks",
+    "check_name",
+    "check_requirements",
+]
 
 MODELS, PLUGINS = "tsfm.models", "tsfm.plugins"
 
@@ -110,6 +119,24 @@ def check_card(card: object) -> None:
 
     if not isinstance(card, ModelCard):
         raise PluginError(f"its hook model_card returned {_kind(card)}; expected ModelCard")
+
+
+def check_commands(before: Sequence[Any], after: Sequence[Any]) -> None:
+    """Refuse a command whose name is taken: the last one of a name would silently replace the first.
+
+    :param before: typer's records of the commands and groups that were there.
+    :param after: the same with the plugin's.
+    """
+    taken = {_command_name(one) for one in before}
+    for one in after:
+        if one not in before and _command_name(one) in taken:
+            raise PluginError(f"it adds the command {_command_name(one)!r}, which is there already")
+
+
+def _command_name(info: Any) -> str:
+    group = getattr(info, "typer_instance", None)
+    names = (info.name, group.info.name if group else getattr(info.callback, "__name__", "").replace("_", "-"))
+    return next((name for name in names if isinstance(name, str)), "")
 
 
 def check_contributed(verb: str, answer: object) -> Sequence[Any]:

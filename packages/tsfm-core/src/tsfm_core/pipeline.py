@@ -10,20 +10,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from tsfm_core.config.resolve import Resolved
 from tsfm_core.data.forecasts import Forecasts, check_forecasts
 from tsfm_core.data.store import ForecastFile, ForecastWriter
 from tsfm_core.data.windows import TrainingWindows, Windows
-from tsfm_core.environment import environment
 from tsfm_core.errors import TsfmError
-from tsfm_core.files import atomic, folder_hash, write_json, write_text
+from tsfm_core.files import atomic, write_json, write_text
 from tsfm_core.freq import day_steps
 from tsfm_core.metrics import Scores, score
 from tsfm_core.plugins import host
-from tsfm_core.prepare import Loaded, Prepared, load, local_checkpoint, prepare, require_training_windows
+from tsfm_core.prepare import Loaded, Prepared, load, prepare, require_training_windows
 from tsfm_core.progress import Progress, quiet
+from tsfm_core.provenance import refuse_seen_windows, run_facts
 from tsfm_core.records import Job, Metric
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
@@ -58,8 +56,8 @@ def execute(
     if command == "train":
         require_training_windows(prepared, bool(config.split and config.split.validation))
     if parent:
-        _refuse_seen_windows(parent, prepared)
-    facts = _facts(loaded, prepared, resolved, command, argv, parent)
+        refuse_seen_windows(parent, prepared)
+    facts = run_facts(loaded, prepared, resolved, command, argv, parent)
     run = Run.create(Path(config.output.root), name, config.experiment, facts, resolved.stored())
     with _status(run, resolved) as timings:
         with _timed(timings, "train"):
@@ -174,85 +172,6 @@ def _write_scores(
             "baselines_missing": dict(skipped),
         },
     )
-
-
-def _facts(
-    loaded: Loaded,
-    prepared: Prepared,
-    resolved: Resolved,
-    command: str,
-    argv: Sequence[str],
-    parent: Run | None,
-) -> dict[str, Any]:
-    panel, local = prepared.panel, local_checkpoint(loaded.checkpoint)
-    checkpoint = {"name": loaded.checkpoint, "hash": folder_hash(local) if local else None}
-    counts = {name: len(windows) for name, windows in prepared.sets.items()}
-    with_windows = set(prepared.train.item_id).union(*(windows.item_id for windows in prepared.sets.values()))
-    facts: dict[str, Any] = {
-        "command": command,
-        "argv": resolved.hidden(argv),
-        "model": loaded.backend.name,
-        "experiment": resolved.config.experiment,
-        "strategy": loaded.strategy,
-        "checkpoint": resolved.hidden(checkpoint) if loaded.checkpoint else None,
-        "parent": str(parent.path) if parent else None,
-        "seed": resolved.config.seed,
-        "settings": resolved.hidden({name: one.model_dump(mode="json") for name, one in loaded.sections.items()}),
-        "device": loaded.runtime.device,
-        "metrics": list(resolved.config.evaluation.metrics),
-        "data": {
-            "fingerprint": panel.fingerprint,
-            "items": len(panel.item_ids),
-            "rows": len(panel),
-            **resolved.hidden(panel.provenance),
-        },
-        "split": {"digest": prepared.split.digest, "patient_holdout": list(prepared.split.held_out)},
-        "windows": {"train": len(prepared.train), **counts},
-        "dropped": prepared.dropped,
-        "items_without_windows": [item for item in panel.item_ids if item not in with_windows],
-        "environment": environment(loaded.backend.package),
-    }
-    if command == "train":
-        facts["trained_on"] = _truth_spans(prepared)
-    elif parent:
-        facts["trained_on"] = parent.facts.get("trained_on")
-    return facts
-
-
-def _truth_spans(prepared: Prepared) -> dict[str, list[str]]:
-    """Return the first and the last stamp of each item that training and its choices may have seen."""
-    spans = {}
-    panel = prepared.panel
-    for at, item in enumerate(panel.item_ids):
-        stops = [
-            int(prepared.split.spans[name].stop[at]) for name in ("train", "validation") if name in prepared.split.spans
-        ]
-        begin = int(panel.offsets[at])
-        stop = max(stops, default=begin)
-        if stop > begin:
-            first, last = panel.stamps(np.array([begin, stop - 1]))
-            spans[item] = [str(first), str(last)]
-    return spans
-
-
-def _refuse_seen_windows(parent: Run, prepared: Prepared) -> None:
-    """Refuse to test a trained model on what it was trained on.
-
-    :raises TsfmError: naming the set, the item and the number of windows.
-    """
-    for item, (first, last) in (parent.facts.get("trained_on") or {}).items():
-        for name, windows in prepared.sets.items():
-            if name == "validation":
-                continue
-            begin = windows.cutoff + np.timedelta64(windows.panel.step, "s")
-            end = windows.cutoff + np.timedelta64(windows.panel.step * windows.task.prediction_length, "s")
-            seen = (windows.item_id == item) & (begin <= np.datetime64(last)) & (end >= np.datetime64(first))
-            if seen.any():
-                raise TsfmError(
-                    f"{int(seen.sum())} windows of {name} lie in what {parent.path} was trained on (item {item!r}, "
-                    f"{first} to {last})",
-                    "hold out other items or a later time",
-                )
 
 
 @contextmanager

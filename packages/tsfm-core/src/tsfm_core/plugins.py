@@ -17,19 +17,18 @@ from tsfm_core.admission import (
     MODELS,
     PLUGINS,
     check_card,
+    check_commands,
     check_contributed,
     check_hooks,
     check_name,
     check_requirements,
 )
+from tsfm_core.backend import Backend
 from tsfm_core.errors import PluginError, TsfmError, UnknownModelError, did_you_mean, listing
 from tsfm_core.hookspecs import PROJECT, ModelHooks, PluginHooks
 
 if TYPE_CHECKING:
-    from tsfm_core.data.forecasts import Forecasts
-    from tsfm_core.data.windows import Windows
-    from tsfm_core.records import Dataset, EvaluationProtocol, Job, Metric, ModelCard, Runtime
-    from tsfm_core.task import Task
+    from tsfm_core.records import Dataset, EvaluationProtocol, Metric, ModelCard
 
 __all__ = ["INSTALL_HINTS", "MODELS", "PLUGINS", "Backend", "Registry", "Row", "host"]
 
@@ -136,12 +135,15 @@ class Registry:
         return dict(sorted(found.items()))
 
     def add_commands(self, app: Any) -> None:
-        """Let every plugin add its commands to the typer application."""
+        """Let every plugin add its commands to the typer application; one whose name is taken leaves its plugin out."""
         for key, _ in self._contributors("commands"):
+            commands, groups = list(app.registered_commands), list(app.registered_groups)
             try:
                 self._ask(key, "commands", app=app)
+                check_commands(commands + groups, app.registered_commands + app.registered_groups)
             except PluginError as error:
                 self._problems[key] = error.message
+                app.registered_commands[:], app.registered_groups[:] = commands, groups
 
     def _contributors(self, verb: str) -> Iterator[tuple[str, str]]:
         """Yield the key and the package of each plugin that is sound and implements ``verb``."""
@@ -208,7 +210,8 @@ class Registry:
         try:
             if models:
                 check_name(entry.name)
-            check_requirements(f"{_package(entry)} {_version(entry)}", (entry.dist and entry.dist.requires) or ())
+            if not _released_with_core(entry):
+                check_requirements(f"{_package(entry)} {_version(entry)}", (entry.dist and entry.dist.requires) or ())
             plugin = entry.load()
             check_hooks(plugin, MODELS if models else PLUGINS)
             self._register(key, plugin)
@@ -232,53 +235,6 @@ class Registry:
         self._pm.register(plugin, name=key)
 
 
-@dataclass(frozen=True)
-class Backend:
-    """A typed front of one model plugin: keeps pluggy's ``Any`` out of the rest."""
-
-    registry: Registry
-    name: str
-    package: str
-    version: str
-    card: ModelCard
-
-    @property
-    def trainable(self) -> bool:
-        """Return whether the plugin implements ``train``."""
-        return self.registry.implements(f"{MODELS}:{self.name}", "train")
-
-    def load_model(self, config: Any, task: Task, checkpoint: str | None, runtime: Runtime) -> Any:
-        """See :meth:`ModelHooks.load_model`."""
-        return self._call("load_model", config=config, task=task, checkpoint=checkpoint, runtime=runtime)
-
-    def prepare_data(self, model: Any, windows: Windows, task: Task) -> Any:
-        """See :meth:`ModelHooks.prepare_data`."""
-        return self._call("prepare_data", model=model, windows=windows, task=task)
-
-    def train(self, model: Any, data: Any, validation: Any, job: Job) -> Any:
-        """See :meth:`ModelHooks.train`."""
-        return self._call("train", model=model, data=data, validation=validation, job=job)
-
-    def predict(self, model: Any, data: Any, task: Task) -> Forecasts:
-        """See :meth:`ModelHooks.predict`."""
-        forecasts: Forecasts = self._call("predict", model=model, data=data, task=task)
-        return forecasts
-
-    def _call(self, verb: str, **arguments: Any) -> Any:
-        if not self.registry.implements(f"{MODELS}:{self.name}", verb):
-            raise PluginError(f"{self.name} does not implement {verb}")
-        try:
-            answer = self.registry.call(self.name, verb, arguments)
-        except TsfmError:
-            raise
-        except Exception as error:
-            error.add_note(f"while {self.package} {self.version} ran {verb} for the model {self.name!r}")
-            raise
-        if answer is None:
-            raise PluginError(f"{self.name} returned nothing from {verb}", f"tell the authors of {self.package}")
-        return answer
-
-
 @cache
 def host() -> Registry:
     """Return the registry of this process."""
@@ -300,6 +256,11 @@ def _package(entry: metadata.EntryPoint) -> str:
 
 def _version(entry: metadata.EntryPoint) -> str:
     return entry.dist.version if entry.dist else "?"
+
+
+def _released_with_core(entry: metadata.EntryPoint) -> bool:
+    """Return whether the package fits by construction: reading requirements costs a seventh of the start-up."""
+    return _package(entry) in _OWN and _version(entry) == metadata.version("tsfm-core")
 
 
 def _taken(entry: metadata.EntryPoint, holder: metadata.EntryPoint) -> str:

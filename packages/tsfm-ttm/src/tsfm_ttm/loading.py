@@ -17,7 +17,7 @@ from tsfm_ttm.schema import TtmConfig
 __all__ = ["load"]
 
 #: Windows in a forward pass of a forecast where runtime.batch_size is auto.
-_BATCH = 128
+_BATCH = 256
 
 
 def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime) -> Ttm:

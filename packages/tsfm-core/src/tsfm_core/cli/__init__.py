@@ -43,6 +43,7 @@ class _Debug:
 
 def main() -> None:
     """Run ``tsfm``: exit 0, 1 for an error that one can act on, 2 for wrong usage."""
+    own = list(app.registered_commands), list(app.registered_groups)
     host().add_commands(app)
     try:
         app()
@@ -56,3 +57,5 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         raise SystemExit(0) from None
+    finally:  # a second call in this process starts from our own commands again
+        app.registered_commands[:], app.registered_groups[:] = own

@@ -5,74 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tsfm_core.config.tree import Key, Origin, Tree
 from tsfm_core.errors import ConfigError, did_you_mean
 
-__all__ = ["Origin", "Tree", "hide", "load_file", "parse_setting", "substitute"]
+__all__ = ["hide", "load_file", "parse_setting", "substitute"]
 
-Key = tuple[str, ...]
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a value was written: a file and its line, or a flag."""
-
-    source: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line}" if self.line else self.source
-
-
-@dataclass
-class Tree:
-    """A value of plain data, with the origin of each key below it. ``plain`` marks unquoted scalars."""
-
-    value: Any = field(default_factory=dict)
-    origins: dict[Key, Origin] = field(default_factory=dict)
-    plain: set[Key] = field(default_factory=set)
-
-    def origin(self, key: Key) -> Origin | None:
-        """Return the origin of ``key``, or of the nearest key above it."""
-        for length in range(len(key), -1, -1):
-            if key[:length] in self.origins:
-                return self.origins[key[:length]]
-        return None
-
-    def below(self, key: Key) -> Tree:
-        """Return the tree of what stands at ``key``."""
-        value = self.value
-        for part in key:
-            value = value[part]
-        size = len(key)
-        origins = {at[size:]: origin for at, origin in self.origins.items() if at[:size] == key}
-        return Tree(value, origins, {at[size:] for at in self.plain if at[:size] == key})
-
-    def set(self, key: Key, other: Tree) -> None:
-        """Put ``other`` at ``key``, over what was there."""
-        if not key:
-            self.value, self.origins, self.plain = other.value, other.origins, other.plain
-            return
-        at = self.value
-        for depth, part in enumerate(key[:-1], 1):
-            if part not in at:
-                self.origins[key[:depth]] = other.origins[()]
-            if not isinstance(at.setdefault(part, {}), dict):
-                raise ConfigError(f"{'.'.join(key)}: {'.'.join(key[:depth])} is a value, not a section")
-            at = at[part]
-        at[key[-1]] = other.value
-        for stale in [known for known in self.origins if known[: len(key)] == key]:
-            del self.origins[stale]
-            self.plain.discard(stale)
-        self.origins |= {key + below: origin for below, origin in other.origins.items()}
-        self.plain |= {key + below for below in other.plain}
 
 
 class _Loader(yaml.SafeLoader):

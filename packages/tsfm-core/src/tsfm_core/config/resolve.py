@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tsfm_core.config.loader import Key, Origin, Tree, hide, load_file, parse_setting, substitute
+from tsfm_core.config.loader import hide, load_file, parse_setting, substitute
 from tsfm_core.config.schema import Config
+from tsfm_core.config.tree import Key, Origin, Tree
 from tsfm_core.errors import ConfigError, TsfmError, did_you_mean
 
 __all__ = ["Resolved", "read_config", "require", "validate"]

@@ -1,0 +1,97 @@
+"""What run.json says of a run before it starts, and what a run was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tsfm_core.config.resolve import Resolved
+from tsfm_core.environment import environment
+from tsfm_core.errors import TsfmError
+from tsfm_core.files import folder_hash
+from tsfm_core.prepare import Loaded, Prepared, local_checkpoint
+from tsfm_core.run import Run
+
+__all__ = ["refuse_seen_windows", "run_facts"]
+
+
+def run_facts(
+    loaded: Loaded,
+    prepared: Prepared,
+    resolved: Resolved,
+    command: str,
+    argv: Sequence[str],
+    parent: Run | None,
+) -> dict[str, Any]:
+    """Return the facts of run.json that are known before anything is trained; the config's variables stay hidden."""
+    panel, local = prepared.panel, local_checkpoint(loaded.checkpoint)
+    checkpoint = {"name": loaded.checkpoint, "hash": folder_hash(local) if local else None}
+    counts = {name: len(windows) for name, windows in prepared.sets.items()}
+    with_windows = set(prepared.train.item_id).union(*(windows.item_id for windows in prepared.sets.values()))
+    facts: dict[str, Any] = {
+        "command": command,
+        "argv": resolved.hidden(argv),
+        "model": loaded.backend.name,
+        "experiment": resolved.config.experiment,
+        "strategy": loaded.strategy,
+        "checkpoint": resolved.hidden(checkpoint) if loaded.checkpoint else None,
+        "parent": str(parent.path) if parent else None,
+        "seed": resolved.config.seed,
+        "settings": resolved.hidden({name: one.model_dump(mode="json") for name, one in loaded.sections.items()}),
+        "device": loaded.runtime.device,
+        "metrics": list(resolved.config.evaluation.metrics),
+        "data": {
+            "fingerprint": panel.fingerprint,
+            "items": len(panel.item_ids),
+            "rows": len(panel),
+            **resolved.hidden(panel.provenance),
+        },
+        "split": {"digest": prepared.split.digest, "patient_holdout": list(prepared.split.held_out)},
+        "windows": {"train": len(prepared.train), **counts},
+        "dropped": prepared.dropped,
+        "items_without_windows": [item for item in panel.item_ids if item not in with_windows],
+        "environment": environment(loaded.backend.package),
+    }
+    if command == "train":
+        facts["trained_on"] = _truth_spans(prepared)
+    elif parent:
+        facts["trained_on"] = parent.facts.get("trained_on")
+    return facts
+
+
+def _truth_spans(prepared: Prepared) -> dict[str, list[str]]:
+    """Return the first and the last stamp of each item that training and its choices may have seen."""
+    spans = {}
+    panel = prepared.panel
+    for at, item in enumerate(panel.item_ids):
+        stops = [
+            int(prepared.split.spans[name].stop[at]) for name in ("train", "validation") if name in prepared.split.spans
+        ]
+        begin = int(panel.offsets[at])
+        stop = max(stops, default=begin)
+        if stop > begin:
+            first, last = panel.stamps(np.array([begin, stop - 1]))
+            spans[item] = [str(first), str(last)]
+    return spans
+
+
+def refuse_seen_windows(parent: Run, prepared: Prepared) -> None:
+    """Refuse to test a trained model on what it was trained on.
+
+    :raises TsfmError: naming the set, the item and the number of windows.
+    """
+    for item, (first, last) in (parent.facts.get("trained_on") or {}).items():
+        for name, windows in prepared.sets.items():
+            if name == "validation":
+                continue
+            begin = windows.cutoff + np.timedelta64(windows.panel.step, "s")
+            end = windows.cutoff + np.timedelta64(windows.panel.step * windows.task.prediction_length, "s")
+            seen = (windows.item_id == item) & (begin <= np.datetime64(last)) & (end >= np.datetime64(first))
+            if seen.any():
+                raise TsfmError(
+                    f"{int(seen.sum())} windows of {name} lie in what {parent.path} was trained on (item {item!r}, "
+                    f"{first} to {last})",
+                    "hold out other items or a later time",
+                )

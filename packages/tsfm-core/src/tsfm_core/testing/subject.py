@@ -1,0 +1,137 @@
+"""The model under test, and the data it is tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tsfm_core.config.resolve import Resolved, read_config
+from tsfm_core.data.forecasts import Forecasts
+from tsfm_core.data.panel import Panel
+from tsfm_core.data.windows import TrainingWindows, WindowRule
+from tsfm_core.pipeline import forecast_windows_of
+from tsfm_core.plugins import host
+from tsfm_core.prepare import Loaded, load
+from tsfm_core.records import Job
+from tsfm_core.task import Task
+
+__all__ = ["Subject", "sample_panel"]
+
+_STEPS = 600
+
+
+def sample_panel(task: Task, seed: int = 0) -> Panel:
+    """Return four series of 600 steps with gaps, for every channel of ``task``; known covariates move the target."""
+    random = np.random.default_rng(seed)
+    time = np.arange(_STEPS)
+    columns: dict[str, list[npt.NDArray[np.float64]]] = {channel: [] for channel in task.channels}
+    for item in range(4):
+        drive = random.normal(size=_STEPS)
+        target = 130 + 30 * np.sin(2 * np.pi * time / 144 + item) + 20 * drive + random.normal(size=_STEPS)
+        target[random.random(_STEPS) < 0.03] = np.nan
+        target[250 : 250 + 4 * (item + 1)] = np.nan
+        columns[task.target].append(target)
+        for channel in (*task.past_covariates, *task.known_covariates):
+            columns[channel].append(drive if channel in task.known_covariates else random.normal(size=_STEPS))
+    return Panel(
+        item_ids=("a", "b", "c", "d"),
+        offsets=np.arange(5, dtype=np.int64) * _STEPS,
+        starts=np.full(4, "2001-01-01T00:00:00", "datetime64[s]"),
+        step=task.step_seconds,
+        columns={channel: np.concatenate(series).astype(np.float32) for channel, series in columns.items()},
+        unit=task.unit,
+    )
+
+
+@dataclass
+class Subject:
+    """The model under test, its task and its windows, each made once."""
+
+    name: str
+    folder: Path
+    model: dict[str, Any]
+    training: dict[str, Any]
+    changes: dict[str, Any]
+
+    @cached_property
+    def resolved(self) -> Resolved:
+        """Return the configuration: the card's capabilities, then what the author gave."""
+        card = host().model(self.name).card
+        levels = [0.1, 0.5, 0.9] if card.quantiles is True else list(card.quantiles or ())
+        task = {"target": "x", "unit": "custom:kit", "freq": "5min", "context_length": 96, "prediction_length": 12}
+        covariates = {
+            "past_covariates": ["past"] if card.past_covariates else [],
+            "known_covariates": ["known"] if card.known_covariates else [],
+        }
+        trained = [one for one in card.strategies if one != "zero_shot"]
+        strategy = {"strategy": sorted(trained, key=lambda one: one != "from_scratch")[0]} if trained else {}
+        config = {
+            "seed": 1,
+            "task": task | covariates | {"quantile_levels": levels} | self.changes,
+            "model": self.model,
+            "training": strategy | self.training,
+        }
+        return read_config(config)
+
+    @property
+    def trains(self) -> bool:
+        """Return whether the model's strategy trains."""
+        strategy: str = self.loaded.strategy
+        return strategy != "zero_shot"
+
+    @cached_property
+    def task(self) -> Task:
+        """Return the task."""
+        assert self.resolved.config.task is not None
+        return self.resolved.config.task
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Return the series."""
+        return sample_panel(self.task)
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """Return the model, loaded and not yet trained."""
+        strategy = self.resolved.config.training.get("strategy", "zero_shot")
+        return load(self.name, self.resolved, "train" if strategy != "zero_shot" else "backtest")
+
+    def windows(self, panel: Panel, stride: int = 5) -> TrainingWindows:
+        """Return the windows of ``panel``, a cutoff every ``stride`` rows."""
+        rule = WindowRule(max_gap=45 * 60, min_observed=0.8, min_context=self.task.context_length)
+        allowed = np.arange(len(panel)) % stride == 0
+        return rule.cut(panel, self.task, allowed, panel.offsets[:-1], panel.offsets[1:])[0]
+
+    def train(self, loaded: Loaded, folder: Path) -> Any:
+        """Return the model, trained on the kit's windows where its strategy trains."""
+        if not self.trains:
+            return loaded.model
+        folder.mkdir(parents=True, exist_ok=True)
+        cut = self.panel.offsets[:-1] + 450
+        rule = WindowRule(max_gap=45 * 60, min_observed=0.8, min_context=self.task.context_length)
+        every = np.ones(len(self.panel), bool)
+        learnt = rule.cut(self.panel, self.task, every, self.panel.offsets[:-1], cut)[0]
+        chosen = rule.cut(self.panel, self.task, every, cut, self.panel.offsets[1:])[0]
+        backend, model = loaded.backend, loaded.model
+        data, validation = (backend.prepare_data(model, windows, self.task) for windows in (learnt, chosen))
+        job = Job(loaded.sections["training"], loaded.runtime, folder / "checkpoints", folder / "log.jsonl")
+        return backend.train(model, data, validation, job)
+
+    @cached_property
+    def trained(self) -> Any:
+        """Return the model after its first training."""
+        return self.train(self.loaded, self.folder / "first")
+
+    def forecast(self, windows: TrainingWindows, model: Any = None) -> Forecasts:
+        """Return the forecasts of ``model``, by default the trained one."""
+        return forecast_windows_of(self.loaded, self.trained if model is None else model, windows)
+
+    @cached_property
+    def forecasts(self) -> Forecasts:
+        """Return the trained model's forecasts of every window."""
+        return self.forecast(self.windows(self.panel))
