@@ -21,7 +21,7 @@ class Task(BaseModel):
     Frozen; unknown fields are refused.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built when first used: listings never are
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built at its first use
 
     target: str = Field(description="the channel that is forecast", min_length=1)
     unit: str = Field(description="unit of the target: mg/dL, mmol/L, or custom:NAME")
