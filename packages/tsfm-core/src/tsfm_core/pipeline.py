@@ -19,7 +19,7 @@ from tsfm_core.files import atomic, write_json, write_text
 from tsfm_core.freq import day_steps
 from tsfm_core.metrics import Scores, score
 from tsfm_core.plugins import host
-from tsfm_core.prepare import Loaded, Prepared, load, prepare, require_training_windows
+from tsfm_core.prepare import Loaded, Prepared, every_training_window, load, prepare, require_training_windows
 from tsfm_core.progress import Progress, quiet
 from tsfm_core.provenance import refuse_seen_windows, run_facts
 from tsfm_core.records import Job, Metric
@@ -144,7 +144,9 @@ def _baselines(
         with tempfile.TemporaryDirectory() as folder:
             model = baseline.model
             if trained:
-                data = baseline.backend.prepare_data(model, prepared.train, task)
+                # all there is to learn from, however thinly the model's own windows are cut: the bar is not lowered
+                learnt = every_training_window(prepared, resolved.config, task)
+                data = baseline.backend.prepare_data(model, learnt, task)
                 job = Job(baseline.sections["training"], baseline.runtime, Path(folder), Path(folder) / "log.jsonl")
                 model = baseline.backend.train(model, data, None, job)
             path = Path(folder) / f"{name}.parquet"

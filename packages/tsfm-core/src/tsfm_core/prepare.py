@@ -22,7 +22,7 @@ from tsfm_core.plugins import Backend, host
 from tsfm_core.records import ModelCard, Runtime, Strategy
 from tsfm_core.task import Task
 
-__all__ = ["Loaded", "Prepared", "load", "open_panel", "prepare", "window_rule"]
+__all__ = ["Loaded", "Prepared", "every_training_window", "load", "open_panel", "prepare", "window_rule"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,15 @@ def refuse(quality: Quality, where: str) -> None:
         problem, hint = quality.problems[0]
         more = f" (and {len(quality.problems) - 1} more: tsfm data check)" if len(quality.problems) > 1 else ""
         raise DataError(f"{where}: {problem}{more}", hint)
+
+
+def every_training_window(prepared: Prepared, config: Config, task: Task) -> TrainingWindows:
+    """Return the training windows at every step, whatever ``data.stride`` is: what a baseline is fitted on."""
+    data, span = config.data, prepared.split.spans.get("train")
+    if data is None or span is None or data.stride == 1:
+        return prepared.train
+    every = np.ones(len(prepared.panel), bool)
+    return window_rule(data, task).cut(prepared.panel, task, every, span.first, span.stop)[0]
 
 
 def require_training_windows(prepared: Prepared, wanted_validation: bool) -> None:
