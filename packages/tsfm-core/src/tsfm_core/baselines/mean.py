@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tsfm_core.baselines.naive import predict, prepare_data
 from tsfm_core.baselines.schema import Rule, ZeroShot
 from tsfm_core.hookspecs import hookimpl
 from tsfm_core.records import ModelCard, Runtime
 
 if TYPE_CHECKING:
-    from tsfm_core.data.forecasts import Forecasts
-    from tsfm_core.data.windows import Windows
     from tsfm_core.task import Task
 
 __all__ = ["load_model", "model_card", "predict", "prepare_data"]
@@ -28,17 +27,3 @@ def load_model(config: Any, task: Task, checkpoint: str | None, runtime: Runtime
     from tsfm_core.baselines.rules import mean_value
 
     return mean_value
-
-
-@hookimpl
-def prepare_data(model: Any, windows: Windows, task: Task) -> Any:
-    """Return the windows as they are."""
-    return windows
-
-
-@hookimpl
-def predict(model: Any, data: Any, task: Task) -> Forecasts:
-    """Forecast by the rule."""
-    from tsfm_core.baselines.rules import forecast
-
-    return forecast(model, data, task)
