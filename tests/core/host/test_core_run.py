@@ -46,7 +46,14 @@ def sleeping(site, config):
     """Start a run in a process of its own; it is asleep in predict when the process is returned."""
     site.model("sleeps", predict=SLEEPS)
     command = [TSFM, "backtest", "sleeps", "--config", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # what runs in the background of a shell ignores Ctrl-C, and its children would inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     for _ in range(300):
         if (site.folder / "asleep").exists():
             break
