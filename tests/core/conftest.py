@@ -55,7 +55,7 @@ def build(make_task):
     def built(table, task=None, dataset=None, **data):
         whole = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
         facts = {"name": "table", "summary": "", "licence": ""} | (dataset or {})
-        source = Dataset(read=lambda path, columns: iter(whole.select(columns).to_batches()), **facts)
+        source = Dataset(read=lambda source: iter(whole.select(source.columns).to_batches()), **facts)
         return build_panel(source, DataConfig(source="table", **data), task or make_task())
 
     return built

@@ -18,14 +18,14 @@ DATASET = """
 def datasets():
     return [Dataset("made_up", "three rows", "MIT", rows, {"item_id": "who", "timestamp": "when", "target": "x"})]
 
-def rows(path, columns):
+def rows(source):
     raise NotImplementedError
 """
 
 PROTOCOL = """
 @hookimpl
 def protocols():
-    return [EvaluationProtocol("midday", "cutoffs at 12:00", lambda panel, stride: panel.slots() % 288 == 144)]
+    return [EvaluationProtocol("midday", "cutoffs at 12:00", lambda panel, stride, options: panel.slots() % 288 == 144)]
 """
 
 COMMAND = """

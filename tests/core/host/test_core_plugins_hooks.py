@@ -143,14 +143,14 @@ def datasets():
     columns = {"item_id": "who", "timestamp": "when", "target": "value"}
     return [Dataset("made_up", "two items", "MIT", rows, columns, "glucose", "mg/dL", "5min", synthetic=True)]
 
-def rows(path, columns):
+def rows(source):
     import numpy as np
     import pyarrow as pa
 
     stamps = np.datetime64("2024-01-01", "s") + np.arange(400) * np.timedelta64(300, "s")
     for who in ("p1", "p2"):
         data = {"who": [who] * 400, "when": stamps, "value": 100 + 30 * np.sin(np.arange(400) / 9)}
-        yield pa.RecordBatch.from_pydict({name: data[name] for name in columns})
+        yield pa.RecordBatch.from_pydict({name: data[name] for name in source.columns})
 """
     site.plugin("fake-data", source)
     checked = tsfm("data", "check", "made_up", "--json")
@@ -168,7 +168,7 @@ def test_hook_protocols(site, tsfm, config):
     source = """
 @hookimpl
 def protocols():
-    return [EvaluationProtocol("hourly", "on the hour", lambda panel, stride: panel.slots() % 12 == 0)]
+    return [EvaluationProtocol("hourly", "on the hour", lambda panel, stride, options: panel.slots() % 12 == 0)]
 """
     site.plugin("fake-protocol", source)
     done = tsfm("backtest", "naive", "--config", config, "--set", "evaluation.protocol=hourly", "--json")

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from tsfm_core.data.windows import TrainingWindows, WindowInputs, Windows, fill_context
     from tsfm_core.errors import CapabilityError, ConfigError, DataError, TsfmError
     from tsfm_core.hookspecs import ModelHooks, PluginHooks, hookimpl
-    from tsfm_core.records import Block, Dataset, EvaluationProtocol, Job, Metric, ModelCard, Runtime
+    from tsfm_core.records import (
+        Block,
+        Channel,
+        Dataset,
+        EvaluationProtocol,
+        Feature,
+        Job,
+        Metric,
+        ModelCard,
+        Runtime,
+        Source,
+    )
     from tsfm_core.task import Task
     from tsfm_core.units import conversion_factor
 
@@ -33,7 +44,18 @@ _HOME = {
     "data.windows": ("TrainingWindows", "WindowInputs", "Windows", "fill_context"),
     "errors": ("CapabilityError", "ConfigError", "DataError", "TsfmError"),
     "hookspecs": ("ModelHooks", "PluginHooks", "hookimpl"),
-    "records": ("Block", "Dataset", "EvaluationProtocol", "Job", "Metric", "ModelCard", "Runtime"),
+    "records": (
+        "Block",
+        "Channel",
+        "Dataset",
+        "EvaluationProtocol",
+        "Feature",
+        "Job",
+        "Metric",
+        "ModelCard",
+        "Runtime",
+        "Source",
+    ),
     "task": ("Task",),
     "units": ("conversion_factor",),
 }
@@ -42,10 +64,12 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Block",
     "CapabilityError",
+    "Channel",
     "ConfigError",
     "DataError",
     "Dataset",
     "EvaluationProtocol",
+    "Feature",
     "Forecasts",
     "Job",
     "Metric",
@@ -55,6 +79,7 @@ __all__ = [
     "PluginHooks",
     "Runtime",
     "Section",
+    "Source",
     "Task",
     "TrainingWindows",
     "TsfmError",

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from tsfm_core.data.read import read_csv, read_parquet
 from tsfm_core.hookspecs import hookimpl
-from tsfm_core.records import Dataset, EvaluationProtocol
+from tsfm_core.records import Dataset, EvaluationProtocol, Source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
     from tsfm_core.data.panel import Panel
 
@@ -21,8 +25,8 @@ __all__ = ["datasets", "protocols"]
 def datasets() -> list[Dataset]:
     """Return the sources for files of one's own."""
     return [
-        Dataset("csv", "a csv file with a header, columns named by data.columns", "your own", read_csv),
-        Dataset("parquet", "a parquet file, columns named by data.columns", "your own", read_parquet),
+        Dataset("csv", "a csv file with a header, columns named by data.columns", "your own", _read_csv),
+        Dataset("parquet", "a parquet file, columns named by data.columns", "your own", _read_parquet),
     ]
 
 
@@ -33,7 +37,15 @@ def protocols() -> list[EvaluationProtocol]:
     return [EvaluationProtocol("sliding", definition, _sliding)]
 
 
-def _sliding(panel: Panel, stride: int) -> npt.NDArray[np.bool_]:
+def _read_csv(source: Source) -> Iterator[pa.RecordBatch]:
+    return read_csv(source.path, source.columns)
+
+
+def _read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
+    return read_parquet(source.path, source.columns)
+
+
+def _sliding(panel: Panel, stride: int, options: Any) -> npt.NDArray[np.bool_]:
     # anchored to the clock, not to the item's first row: another context length or start keeps the same cutoffs
     marked: npt.NDArray[np.bool_] = panel.slots() % stride == 0
     return marked

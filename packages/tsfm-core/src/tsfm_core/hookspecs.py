@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.windows import Windows
-    from tsfm_core.records import Dataset, EvaluationProtocol, Job, Metric, ModelCard, Runtime
+    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, Job, Metric, ModelCard, Runtime
     from tsfm_core.task import Task
 
 __all__ = ["PROJECT", "ModelHooks", "PluginHooks", "hookimpl", "hookspec"]
@@ -83,6 +83,11 @@ class PluginHooks(Protocol):
     @hookspec
     def datasets(self) -> list[Dataset]:
         """Return data sets for ``data.source``."""
+        raise NotImplementedError
+
+    @hookspec
+    def features(self) -> list[Feature]:
+        """Return channels that are computed from others."""
         raise NotImplementedError
 
     @hookspec

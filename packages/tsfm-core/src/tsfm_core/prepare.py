@@ -102,7 +102,7 @@ def prepare(config: Config, task: Task, command: str) -> Prepared:
     panel, quality = open_panel(data, task)
     refuse(quality, data.path or data.source)
     split = _split(panel, wanted, config.seed)
-    test_rows = protocol.cutoffs(panel, config.evaluation.stride)
+    test_rows = protocol.cutoffs(panel, config.evaluation.stride, None)
     train_rows = panel.slots() % data.stride == 0
     sets, dropped = {}, {}
     for name, span in split.spans.items():

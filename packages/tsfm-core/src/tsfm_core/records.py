@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 
     from tsfm_core.data.panel import Panel
 
-__all__ = ["Block", "Dataset", "EvaluationProtocol", "Job", "Metric", "ModelCard", "Runtime", "Strategy"]
+__all__ = [
+    "Block",
+    "Channel",
+    "Dataset",
+    "EvaluationProtocol",
+    "Feature",
+    "Job",
+    "Metric",
+    "ModelCard",
+    "Runtime",
+    "Source",
+    "Strategy",
+]
 
 Strategy = Literal["zero_shot", "full", "from_scratch"]
 
@@ -141,40 +153,126 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """What a channel of a data set holds.
+
+    :param kind: ``reading``: a value at a moment; several in a slot give their median, none is NaN. ``amount``: adds up
+        within a slot; an empty slot is 0 between the item's first and last entry and NaN (not recorded) outside.
+        ``rate``: holds until the next entry, for a day at most.
+    :param unit: such as ``U``, ``U/h`` or ``g``.
+    """
+
+    kind: Literal["reading", "amount", "rate"]
+    unit: str
+
+
+def _uncounted(item_id: str, what: str, rows: int) -> None:
+    """Count nothing."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader is asked for.
+
+    :param path: ``data.path``, a file or a folder.
+    :param columns: the columns wanted, as the reader names them, item_id and timestamp among them.
+    :param options: ``data.options`` as an instance of the data set's ``options_schema``.
+    :param count: ``count(item_id, what, rows)`` puts rows that the reader left out, or anything else that a person must
+        know of, into the quality report; ``item_id`` may be "" for the whole source.
+    """
+
+    path: Path | None
+    columns: Sequence[str]
+    options: Any = None
+    count: Callable[[str, str, int], None] = _uncounted
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A data set that a package contributes.
+
+    ``read(source)`` yields record batches. Each holds the columns of item_id and timestamp and any of the others that
+    are wanted; one that a batch lacks is empty there, so streams of events are yielded one after the other, as they
+    are recorded. A reader neither fills, resamples, sorts nor drops a row without counting it: the grid is core's.
+    An empty cell is null, never 0.
 
     :param name: what ``data.source`` says.
     :param summary: one line for ``tsfm data list``.
     :param licence: of the data.
-    :param read: ``read(path, columns)`` yields record batches with at least ``columns``; ``path`` is ``data.path``.
-    :param columns: the column of each role and channel (``item_id``, ``timestamp``, ``target`` and covariates by name).
+    :param read: as above; a DataError names a file that is missing or not as it should be.
+    :param columns: the column of each role and channel (``item_id``, ``timestamp``, ``target``, covariates by name;
+        ``timezone``, an IANA name for each row, where the stamps are instants).
     :param target: name of the target channel, where the data set fixes it.
     :param unit: unit of the target column, where the data set fixes it.
     :param freq: step of its rows, where the data set fixes it.
     :param synthetic: simulated, and labelled so wherever it is shown.
+    :param origin: where its files come from, for ``tsfm data list``.
+    :param channels: the covariates that it offers, by name, and what they hold.
+    :param rules: what ``data:`` says where a config says nothing, such as ``{"off_grid": "floor"}``.
+    :param clock: what a naive stamp means: ``local`` time, ``utc``, ``time_of_day`` (true, on placeholder dates) or
+        ``none`` (the order and the distances are all that is true).
+    :param version: of the reader: another one where the same files give other rows.
+    :param files: ``files(path)``, what the rows are read from; by default the file, or all files below the folder.
+    :param options_schema: pydantic class of ``data.options``.
+    :param task_unit: the unit of a task that names none; default: ``unit``.
     """
 
     name: str
     summary: str
     licence: str
-    read: Callable[[Path | None, Sequence[str]], Iterator[pa.RecordBatch]]
+    read: Callable[[Source], Iterator[pa.RecordBatch]]
     columns: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
     unit: str | None = None
     freq: str | None = None
     synthetic: bool = False
+    origin: str = "your own"
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    clock: Literal["local", "utc", "time_of_day", "none"] = "local"
+    version: str = "1"
+    files: Callable[[Path | None], Sequence[Path]] | None = None
+    options_schema: type[BaseModel] | None = None
+    task_unit: str | None = None
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A channel that is computed from others, on the grid, one item at a time. It is causal: row t uses rows up to t.
+
+    :param name: of the channel, as ``task.past_covariates`` and ``task.known_covariates`` name it.
+    :param definition: the formula, with its source.
+    :param unit: of its values.
+    :param needs: the channels it is computed from, in the data set or features themselves.
+    :param compute: ``compute(channels, minutes, step)``: each channel of ``needs`` as float64 ``[n]`` with NaN where
+        it is not recorded, the local minute of the day of each row ``[n]``, and seconds between rows; returns ``[n]``.
+    :param set: ``data.features`` chooses among features of one name; None: the only one.
+    :param known: whether it is known in advance, such as the time of day.
+    """
+
+    name: str
+    definition: str
+    unit: str
+    needs: tuple[str, ...]
+    compute: Callable[[Mapping[str, npt.NDArray[np.float64]], npt.NDArray[np.int64], int], npt.NDArray[np.float64]]
+    set: str | None = None
+    known: bool = False
 
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
     """How test windows are cut.
 
-    :param cutoffs: ``cutoffs(panel, stride)`` marks the rows of the panel where a cutoff may stand, ``[rows]`` bool.
+    :param cutoffs: ``cutoffs(panel, stride, options)`` marks the rows of the panel where a cutoff may stand, ``[rows]``
+        bool. It is called on groups of whole items, and must not depend on the grouping.
     :param name: what ``evaluation.protocol`` says.
     :param definition: the rule in words; part of the protocol digest.
+    :param options_schema: pydantic class of ``evaluation.options``.
+    :param needs: ``needs(options)``: channels beside the target that the panel must hold, such as carbohydrates.
     """
 
     name: str
     definition: str
-    cutoffs: Callable[[Panel, int], npt.NDArray[np.bool_]]
+    cutoffs: Callable[[Panel, int, Any], npt.NDArray[np.bool_]]
+    options_schema: type[BaseModel] | None = None
+    needs: Callable[[Any], tuple[str, ...]] | None = None

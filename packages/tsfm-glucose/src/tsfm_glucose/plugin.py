@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsfm_core import DataError, Dataset, hookimpl
+from tsfm_core import DataError, Dataset, Source, hookimpl
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,9 +42,11 @@ def commands(app: Any) -> None:
     app.command()(demo)
 
 
-def _read_bundled(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _read_bundled(source: Source) -> Iterator[pa.RecordBatch]:
     from tsfm_core import read_parquet
 
-    if path is not None:
-        raise DataError(f"simglucose_adult ships with tsfm-glucose; data.path says {path}", "leave data.path out")
-    return read_parquet(_FILE, columns)
+    if source.path is not None:
+        raise DataError(
+            f"simglucose_adult ships with tsfm-glucose; data.path says {source.path}", "leave data.path out"
+        )
+    return read_parquet(_FILE, source.columns)

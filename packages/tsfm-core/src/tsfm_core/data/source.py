@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.columns import item_codes, numbers, row_stamps
 from tsfm_core.errors import DataError, did_you_mean, listing
-from tsfm_core.records import Dataset
+from tsfm_core.records import Dataset, Source
 from tsfm_core.task import Task
 
 __all__ = ["Table", "column_names", "read_rows"]
@@ -65,7 +65,7 @@ def read_rows(dataset: Dataset, data: DataConfig, names: Mapping[str, str]) -> T
 
     path = Path(data.path) if data.path else None
     columns = list(dict.fromkeys(names.values()))
-    batches = list(dataset.read(path, columns))
+    batches = list(dataset.read(Source(path, columns)))
     where = data.path or dataset.name
     if not sum(batch.num_rows for batch in batches):
         raise DataError(f"{where} has a header and no rows", "check data.path")
