@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["commands", "datasets"]
 
+#: The modules of the readers; each holds its ``DATASET``.
+_SOURCES: tuple[str, ...] = ()
 _FILE = Path(__file__).parent / "data" / "simglucose_adult.parquet"
 
 
@@ -20,6 +23,7 @@ _FILE = Path(__file__).parent / "data" / "simglucose_adult.parquet"
 def datasets() -> list[Dataset]:
     """Return the data sets of this package."""
     return [
+        *(importlib.import_module(f"tsfm_glucose.sources.{name}").DATASET for name in _SOURCES),
         Dataset(
             name="simglucose_adult",
             summary="SYNTHETIC: 10 virtual adults with type 1 diabetes, 14 days each, every 5 min",
@@ -30,7 +34,7 @@ def datasets() -> list[Dataset]:
             unit="mg/dL",
             freq="5min",
             synthetic=True,
-        )
+        ),
     ]
 
 

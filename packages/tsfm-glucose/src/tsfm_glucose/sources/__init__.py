@@ -1,0 +1,1 @@
+"""Readers of glucose archives, a module for each: ``DATASET`` is what it contributes."""
