@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsfm_core.data.split import assert_no_leakage, make_split
+from tsfm_core.data.leakage import assert_no_leakage
+from tsfm_core.data.split import make_split
 from tsfm_core.data.windows import WindowRule
 from tsfm_core.errors import DataError
 

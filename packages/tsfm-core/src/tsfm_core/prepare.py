@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from tsfm_core.config.resolve import Resolved, require
 from tsfm_core.config.schema import Config, DataConfig, SplitConfig
 from tsfm_core.data.build import build_panel
+from tsfm_core.data.leakage import assert_no_leakage
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality, max_gap_seconds
-from tsfm_core.data.split import Split, assert_no_leakage, make_split
+from tsfm_core.data.split import Split, make_split
 from tsfm_core.data.windows import TrainingWindows, WindowRule
 from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
 from tsfm_core.plugins import Backend, host

@@ -122,7 +122,7 @@ def stamps(cells: pd.Series[str], path: Path, *formats: str) -> pd.Series[Any]:
         found[left] = pd.to_datetime(cells[left], format=form, errors="coerce").astype("datetime64[us]")
     wrong = found.isna()
     if wrong.any():
-        row = cells.index[wrong.to_numpy().argmax()]
+        row = cells.index[int(wrong.to_numpy().argmax())]
         raise DataError(
             f"{path}: row {row} of {cells.name!r} is {_shown(cells[row])}, not a timestamp",
             f"expected {' or '.join(formats)}",
@@ -136,11 +136,11 @@ def numbers(cells: pd.Series[str], path: Path, words: Mapping[str, float] | None
     :param words: what a word stands for, such as ``{"Low": 39.0}``.
     :raises DataError: for text or an infinity, naming its row.
     """
-    cells = cells.replace(dict(words)) if words else cells
+    cells = cells.replace({word: str(value) for word, value in words.items()}) if words else cells
     values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = (np.isnan(values) & cells.notna().to_numpy()) | np.isinf(values)
     if wrong.any():
-        row = cells.index[wrong.argmax()]
+        row = cells.index[int(wrong.argmax())]
         raise DataError(
             f"{path}: row {row} of {cells.name!r} is {_shown(cells[row])}, not a number", "correct the cell"
         )
