@@ -52,11 +52,11 @@ def readings():
 def build(make_task):
     """Return ``build(table, task=None, **data)``, which gives the panel of a table and its report."""
 
-    def built(table, task=None, dataset=None, **data):
+    def built(table, task=None, dataset=None, features=None, **data):
         whole = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
         facts = {"name": "table", "summary": "", "licence": ""} | (dataset or {})
         source = Dataset(read=lambda source: iter(whole.select(source.columns).to_batches()), **facts)
-        return build_panel(source, DataConfig(source="table", **data), task or make_task())
+        return build_panel(source, DataConfig(source="table", **data), task or make_task(), features=features)
 
     return built
 

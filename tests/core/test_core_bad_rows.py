@@ -23,7 +23,7 @@ def with_cell(table, value, column="glucose", row=5):
             for value in ("high", "5,6", "1_000", "0x10", " 120 ", "True", "-", "12f", "1d2", "１２")
         ),
         *(("glucose", value, "row 6 of column 'glucose' is infinite") for value in ("inf", "-Infinity", "1e400")),
-        ("glucose", "1e39", "target of item 'a' reaches 1e+39"),
+        ("glucose", "1e39", "glucose of item 'a' reaches 1e+39"),
         *(
             (
                 "timestamp",

@@ -22,7 +22,7 @@ def cut(readings, panel_of):
     def windows(task, missing=0.0, n=80, seed=0):
         panel = panel_of(readings(n=n, missing=missing, seed=seed), task)
         rule = WindowRule(2700, 0.3, 4)
-        return rule.cut(panel, task, np.ones(len(panel), bool), panel.offsets[:-1], panel.offsets[1:])[0]
+        return rule.cut(panel, task, lambda part: np.ones(len(part), bool), panel.offsets[:-1], panel.offsets[1:])[0]
 
     return windows
 
@@ -139,7 +139,7 @@ def test_a_straight_line_is_continued(make_task, readings, panel_of, tmp_path):
     table["glucose"] = 100.0 + 2 * (np.arange(120) % 60) * np.where(table.item_id == "a", 1, -0.5)
     panel = panel_of(table, task)
     rule = WindowRule(2700, 1, 12)
-    windows, _ = rule.cut(panel, task, np.ones(len(panel), bool), panel.offsets[:-1], panel.offsets[1:])
+    windows, _ = rule.cut(panel, task, lambda part: np.ones(len(part), bool), panel.offsets[:-1], panel.offsets[1:])
     fitted = RidgeMap.load(None, task, None).fit(windows, job(tmp_path, 1e-9))
     np.testing.assert_allclose(fitted.forecast(windows).mean, windows.truth(slice(None)), atol=1e-3)
 
@@ -162,7 +162,7 @@ def test_a_step_that_is_never_observed_gets_the_point(readings, panel_of, make_t
     table.loc[table.index % 3 != 0, "glucose"] = np.nan  # every third slot; cutoffs stand on readings only
     panel = panel_of(table, task, mixed_freq="keep")
     windows, _ = WindowRule(2700, 0.3, 4).cut(
-        panel, task, np.arange(80) % 3 == 0, panel.offsets[:-1], panel.offsets[1:]
+        panel, task, lambda part: np.arange(80) % 3 == 0, panel.offsets[:-1], panel.offsets[1:]
     )
     fitted = RidgeMap.load(None, task, None).fit(windows, job(tmp_path))
     assert not fitted.residuals[:, [0, 1, 3, 4]].any()
@@ -175,7 +175,9 @@ def test_lags_without_a_reading_start_from_the_last_one(readings, panel_of, make
     table = readings(("a",), n=80)
     table.loc[60:65, "glucose"] = np.nan
     panel = panel_of(table, task)
-    windows, _ = WindowRule(2700, 0.3, 4).cut(panel, task, np.arange(80) == 65, panel.offsets[:-1], panel.offsets[1:])
+    windows, _ = WindowRule(2700, 0.3, 4).cut(
+        panel, task, lambda part: np.arange(80) == 65, panel.offsets[:-1], panel.offsets[1:]
+    )
     fitted = RidgeMap.load(3, task, None).fit(windows, job(tmp_path))
     np.testing.assert_allclose(fitted.forecast(windows).mean, np.full((1, 6), table.glucose[59]), rtol=1e-6)
 

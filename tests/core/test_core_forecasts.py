@@ -26,7 +26,7 @@ def cut(readings, panel_of, task):
         changed = task.model_copy(update=changes)
         panel = panel_of(readings(n=60, missing=0.1) if table is None else table, changed)
         rule = WindowRule(2700, 0.5, 3)
-        return rule.cut(panel, changed, np.ones(len(panel), bool), panel.offsets[:-1], panel.offsets[1:])[0]
+        return rule.cut(panel, changed, lambda part: np.ones(len(part), bool), panel.offsets[:-1], panel.offsets[1:])[0]
 
     return windows
 

@@ -62,7 +62,7 @@ def test_the_report_counts_what_is_irregular(build):
     a, b = quality.items
     assert (a.rows, a.readings, a.unsorted, a.off_grid, a.duplicates) == (7, 5, 1, 1, 1)
     assert (a.first, a.last, a.gaps, a.longest_gap, a.cadence) == (
-        "2024-01-01T08:00:00", "2024-01-01T09:20:00", 1, "1h", "5min",
+        "2024-01-01T08:00:00", "2024-01-01T09:20:00", {"45min": 1, "2h": 0, "6h": 0, "1D": 0}, "1h", "5min",
     )  # fmt: skip
     assert a.coverage == pytest.approx(5 / 17, abs=1e-4)
     assert (b.rows, b.unsorted, b.off_grid, b.duplicates, b.cadence) == (3, 0, 0, 0, "15min")
@@ -102,7 +102,7 @@ def test_each_channel_may_have_its_own_rule(panel_of, make_task, build):
 
 def test_stamps_are_floored_to_the_slot_they_lie_in(panel_of):
     table = rows_of(("a", "08:04:59", 1), ("a", "08:05", 2), ("a", "08:14:59", 3))
-    panel = panel_of(table, off_grid="floor")
+    panel = panel_of(table, off_grid="floor", mixed_freq="keep")
     assert {stamp.strftime("%H:%M"): value for (_, stamp), value in cells(panel).items()} == {
         "08:00": 1, "08:05": 2, "08:10": 3,
     }  # fmt: skip
@@ -210,7 +210,7 @@ def test_segments_break_at_gaps_and_between_items(panel_of):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([("a", "08:00", 3e38), ("a", "08:05", 1)], "target of item 'a' reaches 5.4054e"),
+        ([("a", "08:00", 3e38), ("a", "08:05", 1)], "glucose of item 'a' reaches 5.4054e"),
         ([("a", "08:00", np.nan), ("b", "08:05", np.nan)], "column 'glucose' holds no reading"),
     ],
 )

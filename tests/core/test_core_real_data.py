@@ -36,7 +36,7 @@ def test_the_report_finds_what_is_known_of_the_data():
     for item, rows in table.groupby("patient_id", observed=True):
         readings = rows.dropna(subset="glucose").sort_values("time")
         assert by_item[item].readings == len(readings)
-        assert by_item[item].gaps == (readings.time.diff() > pd.Timedelta("45min")).sum()
+        assert by_item[item].gaps["45min"] == (readings.time.diff() > pd.Timedelta("45min")).sum()
         at = panel.item_ids.index(item)
         column = panel.columns["glucose"][panel.offsets[at] : panel.offsets[at + 1]]
         np.testing.assert_array_equal(column[np.isfinite(column)], readings.glucose.to_numpy(np.float32))

@@ -1,6 +1,6 @@
 """Splits against stamps compared one by one; no truth of one set lies in another."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -70,6 +70,47 @@ def test_a_moment_holds_out_what_is_not_before_it(table, panel_of, moment):
     assert "validation" not in split.spans
 
 
+def test_moments_by_item_hold_out_what_is_not_before_them(table, panel_of):
+    panel = panel_of(table)
+    held = {"a": datetime(2024, 1, 1, 8), "b": datetime(2024, 1, 2), "c": datetime(2024, 1, 3, 0, 1)}
+    checked = {"a": datetime(2024, 1, 1, 7, 30), "d": datetime(2024, 1, 4, 0, 10)}
+    split = make_split(panel, held, ("b",), checked, seed=0)
+    sets = {name: stamps_of(panel, span) for name, span in split.spans.items()}
+    everything = set(zip(table.item_id, table.timestamp, strict=True))
+    for name, moments in (("temporal_holdout", held), ("validation", checked)):
+        later = {(item, at) for item, at in everything - sets["patient_holdout"] if item in moments}
+        later = {(item, at) for item, at in later if at >= moments[item]}
+        assert sets[name] == later - (sets["temporal_holdout"] if name == "validation" else set())
+    assert [len(sets[name]) for name in sets] == [90 + 1 + 2, 6 + 5, 1 + 59, 120]
+    assert set.union(*sets.values()) == everything
+    assert split.notes == ()
+
+
+def test_one_moment_begins_the_validation_of_all(table, panel_of):
+    panel = panel_of(table)
+    split = make_split(panel, datetime(2024, 1, 2, 6), ("c",), datetime(2024, 1, 2, 5), seed=0)
+    assert stamps_of(panel, split.spans["validation"]) == {
+        ("b", stamp) for stamp in pd.date_range("2024-01-02 05:00", "2024-01-02 05:55", freq="5min")
+    }
+
+
+@pytest.mark.parametrize(("second", "held"), [(0, 37), (0.5, 36), (1, 36), (299, 36), (299.999999, 36)])
+def test_a_moment_between_two_rows_begins_with_the_later_one(readings, panel_of, second, held):
+    panel = panel_of(readings(("a",), n=100))
+    moment = datetime(2024, 1, 1, 5, 15) + timedelta(seconds=second)
+    span = make_split(panel, {"a": moment}, None, 0.0, seed=0).spans["temporal_holdout"]
+    assert span.stop[0] - span.first[0] == held
+
+
+def test_a_moment_that_leaves_no_row_is_noted(table, panel_of):
+    moments = {"a": datetime(2025, 1, 1), "b": datetime(2024, 1, 2, 3), "c": datetime(2025, 1, 1)}
+    split = make_split(panel_of(table), moments, ("c",), {"b": datetime(2024, 1, 2, 3)}, seed=0)
+    assert split.notes == (
+        "no temporal_holdout, the moment given leaves no row: a",
+        "no validation, the moment given leaves no row: b",
+    )
+
+
 def test_a_share_of_items_is_drawn_with_the_seed(readings, panel_of):
     panel = panel_of(readings([f"p{at:02}" for at in range(20)], n=10))
     drawn = {seed: make_split(panel, None, 0.15, 0.0, seed).held_out for seed in range(30)}
@@ -86,11 +127,27 @@ def test_items_that_are_not_there_cannot_be_held_out(table, panel_of):
         make_split(panel_of(table), None, ("a", "bb"), 0.0, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            {"temporal": {"bb": datetime(2024, 1, 1)}},
+            "split.temporal_holdout names bb, which the data does not hold; did",
+        ),
+        ({"validation": {"zz": datetime(2024, 1, 1)}}, "split.validation names zz, .* hold; the data holds a, b, c, d"),
+    ],
+)
+def test_items_that_are_not_there_have_no_moment(table, panel_of, rule, said):
+    with pytest.raises(DataError, match=said):
+        make_split(panel_of(table), rule.get("temporal"), None, rule.get("validation", 0.0), seed=0)
+
+
+def everywhere(part):
+    return np.ones(len(part), bool)
+
+
 def sets_of(panel, task, split):
-    return {
-        name: RULE.cut(panel, task, np.ones(len(panel), bool), span.first, span.stop)[0]
-        for name, span in split.spans.items()
-    }
+    return {name: RULE.cut(panel, task, everywhere, span.first, span.stop)[0] for name, span in split.spans.items()}
 
 
 def test_truths_of_the_sets_are_disjoint_and_no_test_truth_is_ever_learnt_from(table, panel_of, make_task):
@@ -113,8 +170,7 @@ def test_truths_of_the_sets_are_disjoint_and_no_test_truth_is_ever_learnt_from(t
 @pytest.mark.parametrize("shift", [0, 1, 5, 17, 18, 40])
 def test_a_test_truth_inside_a_training_window_is_found(readings, panel_of, make_task, shift):
     panel, task = panel_of(readings(("a",), n=80)), make_task()
-    whole = np.ones(len(panel), bool)
-    windows, _ = RULE.cut(panel, task, whole, panel.offsets[:-1], panel.offsets[1:])
+    windows, _ = RULE.cut(panel, task, everywhere, panel.offsets[:-1], panel.offsets[1:])
     learnt = windows.take(windows.cutoffs_at == 30)  # contexts from 19, truths to 36
     tested = windows.take(windows.cutoffs_at == 12 + shift)
     overlap = truths_of(tested) & {("a", stamp) for stamp in pd.to_datetime(panel.stamps(np.arange(19, 37)))}

@@ -76,7 +76,7 @@ def by_hand(table, task, rule):
 
 def cut(panel, task, rule, allowed=None):
     everywhere = np.ones(len(panel), bool) if allowed is None else allowed
-    return rule.cut(panel, task, everywhere, panel.offsets[:-1], panel.offsets[1:])
+    return rule.cut(panel, task, lambda part: everywhere, panel.offsets[:-1], panel.offsets[1:])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def windows_of(values: np.ndarray, min_observed: float = 0.8) -> TrainingWindows
     panel = Panel(("a",), np.array([0, count]), start, 300, {"glucose": values.astype(np.float32)}, "mg/dL")
     everywhere = np.ones(count, bool)
     rule = WindowRule(max_gap=10**9, min_observed=min_observed, min_context=CONTEXT)
-    return rule.cut(panel, task, everywhere, np.array([0]), np.array([count]))[0]
+    return rule.cut(panel, task, lambda part: everywhere, np.array([0]), np.array([count]))[0]
 
 
 def noisy_sine(count: int) -> np.ndarray:

@@ -55,7 +55,7 @@ class Kit:
         start = np.array(["2024-01-01"], dtype="datetime64[s]")
         panel = Panel(("a",), np.array([0, count]), start, 300, columns, "mg/dL")
         rule = WindowRule(max_gap=10**9, min_observed=0.5, min_context=task.context_length)
-        return rule.cut(panel, task, np.ones(count, bool), np.array([0]), np.array([count]))[0]
+        return rule.cut(panel, task, lambda part: np.ones(len(part), bool), np.array([0]), np.array([count]))[0]
 
     @staticmethod
     def load(task: Task, checkpoint: Path | str | None = None, *, seed: int = 0, **keys: Any) -> Any:

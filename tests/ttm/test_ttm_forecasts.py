@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tsfm_core import fill_context
+from tsfm_core.data.cutoffs import Cutoffs
 
 
 def golden() -> np.ndarray:
@@ -80,11 +81,11 @@ def test_what_stands_before_a_longer_gap_does_not_matter(kit: Any, small: dict[s
     task = kit.task()
     model = kit.load(task, **small)
     windows = kit.windows(task)
-    late = replace(windows, seen_from=windows.cutoffs_at - 40)
+    late = replace(windows, index=Cutoffs.of(windows.cutoffs_at, windows.cutoffs_at - 40))
     changed = kit.columns()
     other = kit.windows(task, changed | {"glucose": changed["glucose"] + 0})
     other.panel.columns["glucose"][: int(late.seen_from[5])] = 999
-    other = replace(other, seen_from=other.cutoffs_at - 40)
+    other = replace(other, index=Cutoffs.of(other.cutoffs_at, other.cutoffs_at - 40))
     np.testing.assert_array_equal(kit.values(model, late)[5], kit.values(model, other)[5])
 
 

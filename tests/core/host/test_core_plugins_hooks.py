@@ -149,7 +149,7 @@ def rows(source):
 
     stamps = np.datetime64("2024-01-01", "s") + np.arange(400) * np.timedelta64(300, "s")
     for who in ("p1", "p2"):
-        data = {"who": [who] * 400, "when": stamps, "value": 100 + 30 * np.sin(np.arange(400) / 9)}
+        data = {"who": [who] * 400, "when": stamps, "value": 100 + 30 * np.sin(np.arange(400) / 9 + (who == "p1"))}
         yield pa.RecordBatch.from_pydict({name: data[name] for name in source.columns})
 """
     site.plugin("fake-data", source)

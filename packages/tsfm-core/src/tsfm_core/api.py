@@ -11,9 +11,10 @@ from tsfm_core.data.store import ForecastFile
 from tsfm_core.data.windows import forecast_windows
 from tsfm_core.errors import ConfigError, DataError, listing
 from tsfm_core.metrics import Scores, score
+from tsfm_core.opening import open_panel, refuse
 from tsfm_core.pipeline import CHUNK, execute, forecast_windows_of
 from tsfm_core.plugins import host
-from tsfm_core.prepare import load, open_panel, refuse, window_rule
+from tsfm_core.prepare import load, window_rule
 from tsfm_core.progress import Progress, quiet
 from tsfm_core.run import Run, find_run, is_run
 
@@ -87,7 +88,7 @@ def predict(
     rows = require(resolved.config.data, "data", "tsfm predict")
     # these name the people of the config's own data
     rows = rows.model_copy(update={"items": None, "exclude": (), "start": {}})
-    panel, quality = open_panel(rows, loaded.task)
+    panel, quality = open_panel(rows, loaded.task, extend=loaded.task.prediction_length)
     refuse(quality, str(data))
     windows, without = forecast_windows(panel, loaded.task, window_rule(rows, loaded.task))
     if not len(windows):

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from tsfm_core.config.resolve import Resolved, require
-from tsfm_core.config.schema import Config, DataConfig, SplitConfig
-from tsfm_core.data.build import build_panel
+from tsfm_core.config.resolve import Resolved, require, validate
+from tsfm_core.config.schema import Config, DataConfig
+from tsfm_core.config.tree import Origin, Tree
+from tsfm_core.data.cutoffs import Cutoffs
 from tsfm_core.data.leakage import assert_no_leakage
 from tsfm_core.data.panel import Panel
-from tsfm_core.data.quality import Quality, max_gap_seconds
-from tsfm_core.data.split import Split, make_split
+from tsfm_core.data.quality import max_gap_seconds
+from tsfm_core.data.split import Split, check_split, split_panel
 from tsfm_core.data.windows import TrainingWindows, WindowRule
 from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
+from tsfm_core.opening import open_panel, refuse
 from tsfm_core.plugins import Backend, host
-from tsfm_core.records import ModelCard, Runtime, Strategy
+from tsfm_core.records import EvaluationProtocol, ModelCard, Runtime, Strategy
 from tsfm_core.task import Task
 
-__all__ = ["Loaded", "Prepared", "every_training_window", "load", "open_panel", "prepare", "window_rule"]
+__all__ = ["Loaded", "Prepared", "every_training_window", "load", "prepare", "window_rule"]
 
 
 @dataclass(frozen=True)
@@ -96,20 +98,22 @@ def prepare(config: Config, task: Task, command: str) -> Prepared:
     """
     data = require(config.data, "data", f"tsfm {command}")
     wanted = require(config.split, "split", f"tsfm {command}")
-    if wanted.temporal_holdout is None and wanted.patient_holdout in (None, ()):
-        raise ConfigError("the split holds nothing out", "give split.temporal_holdout or split.patient_holdout")
-    protocol = host().protocol(config.evaluation.protocol)
+    check_split(wanted)
+    protocol, options = _protocol(config)
     rule = window_rule(data, task)
-    panel, quality = open_panel(data, task)
-    refuse(quality, data.path or data.source)
-    split = _split(panel, wanted, config.seed)
-    test_rows = protocol.cutoffs(panel, config.evaluation.stride, None)
-    train_rows = panel.slots() % data.stride == 0
+    anchored = replace(rule, min_context=max(rule.min_context, config.evaluation.anchor_context or 0))
+    panel, quality = open_panel(data, task, protocol.needs(options) if protocol.needs else ())
+    refuse(quality, data.path or data.source or "+".join(panel.provenance["sources"]))
+    split = split_panel(panel, wanted, config.seed)
+    stride = config.evaluation.stride
     sets, dropped = {}, {}
     for name, span in split.spans.items():
-        allowed = train_rows if name == "train" else test_rows
-        sets[name], dropped[name] = rule.cut(panel, task, allowed, span.first, span.stop)
-    train = sets.pop("train", None) or TrainingWindows(panel, task, np.empty(0, np.int64), np.empty(0, np.int64))
+        if name == "train":
+            cut = rule.cut(panel, task, lambda part: part.slots() % data.stride == 0, span.first, span.stop)
+        else:
+            cut = anchored.cut(panel, task, lambda part: protocol.cutoffs(part, stride, options), span.first, span.stop)
+        sets[name], dropped[name] = cut
+    train = sets.pop("train", None) or TrainingWindows(panel, task, Cutoffs.joined([]))
     sets = {name: windows for name, windows in sets.items() if len(windows)}
     tested = {name: windows for name, windows in sets.items() if name in split.test_sets}
     if not tested:
@@ -130,23 +134,7 @@ def window_rule(data: DataConfig, task: Task) -> WindowRule:
     least = data.min_context or task.context_length
     if least > task.context_length:
         raise ConfigError(f"data.min_context {least} is longer than task.context_length {task.context_length}")
-    return WindowRule(max_gap_seconds(data, task), data.min_observed, least)
-
-
-def open_panel(data: DataConfig, task: Task) -> tuple[Panel, Quality]:
-    """Build the panel of ``data.source``; the report says what is irregular."""
-    return build_panel(host().dataset(data.source), data, task)
-
-
-def refuse(quality: Quality, where: str) -> None:
-    """Refuse data with a problem that the config is silent about.
-
-    :raises DataError: with the first problem and its way out.
-    """
-    if quality.problems:
-        problem, hint = quality.problems[0]
-        more = f" (and {len(quality.problems) - 1} more: tsfm data check)" if len(quality.problems) > 1 else ""
-        raise DataError(f"{where}: {problem}{more}", hint)
+    return WindowRule(max_gap_seconds(data, task), data.min_observed, least, data.imputation == "parity")
 
 
 def every_training_window(prepared: Prepared, config: Config, task: Task) -> TrainingWindows:
@@ -154,8 +142,21 @@ def every_training_window(prepared: Prepared, config: Config, task: Task) -> Tra
     data, span = config.data, prepared.split.spans.get("train")
     if data is None or span is None or data.stride == 1:
         return prepared.train
-    every = np.ones(len(prepared.panel), bool)
-    return window_rule(data, task).cut(prepared.panel, task, every, span.first, span.stop)[0]
+    rule = window_rule(data, task)
+    return rule.cut(prepared.panel, task, lambda part: np.ones(len(part), bool), span.first, span.stop)[0]
+
+
+def _protocol(config: Config) -> tuple[EvaluationProtocol, Any]:
+    """Return the protocol and ``evaluation.options`` as its own class."""
+    protocol, given = host().protocol(config.evaluation.protocol), config.evaluation.options
+    if protocol.options_schema is None:
+        if given:
+            raise ConfigError(
+                f"the protocol {protocol.name} has no options; evaluation.options says {listing(given)}",
+                "leave them out",
+            )
+        return protocol, None
+    return protocol, validate(protocol.options_schema, given, Tree(given, {(): Origin("evaluation.options")}), ())
 
 
 def require_training_windows(prepared: Prepared, wanted_validation: bool) -> None:
@@ -167,10 +168,6 @@ def require_training_windows(prepared: Prepared, wanted_validation: bool) -> Non
         raise DataError(f"no training window is left; left out: {_reasons(prepared.dropped)}", _SHORTER)
     if wanted_validation and prepared.validation is None:
         raise DataError("split.validation leaves no window to choose by", "make it larger, or 0 to choose nothing")
-
-
-def _split(panel: Panel, wanted: SplitConfig, seed: int) -> Split:
-    return make_split(panel, wanted.temporal_holdout, wanted.patient_holdout, wanted.validation, seed)
 
 
 def _check_strategy(backend: Backend, strategy: str, checkpoint: str | None, command: str, from_run: bool) -> None:

@@ -29,7 +29,7 @@ def run_facts(
     panel, local = prepared.panel, local_checkpoint(loaded.checkpoint)
     checkpoint = {"name": loaded.checkpoint, "hash": folder_hash(local) if local else None}
     counts = {name: len(windows) for name, windows in prepared.sets.items()}
-    with_windows = set(prepared.train.item_id).union(*(windows.item_id for windows in prepared.sets.values()))
+    with_windows = set(prepared.train.items).union(*(windows.items for windows in prepared.sets.values()))
     facts: dict[str, Any] = {
         "command": command,
         "argv": resolved.hidden(argv),

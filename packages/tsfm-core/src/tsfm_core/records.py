@@ -245,7 +245,8 @@ class Feature:
     :param unit: of its values.
     :param needs: the channels it is computed from, in the data set or features themselves.
     :param compute: ``compute(channels, minutes, step)``: each channel of ``needs`` as float64 ``[n]`` with NaN where
-        it is not recorded, the local minute of the day of each row ``[n]``, and seconds between rows; returns ``[n]``.
+        it is not recorded, the local minute of the day of each row ``[n]`` (-1 where the zone is not known), and
+        seconds between rows; returns ``[n]``.
     :param set: ``data.features`` chooses among features of one name; None: the only one.
     :param known: whether it is known in advance, such as the time of day.
     """

@@ -1,4 +1,4 @@
-"""What tsfm-glucose contributes: the simulated data set and ``tsfm demo``."""
+"""What tsfm-glucose contributes: data sets, computed channels, evaluation protocols and ``tsfm demo``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tsfm_core import DataError, Dataset, Source, hookimpl
+from tsfm_core import DataError, Dataset, EvaluationProtocol, Feature, Source, hookimpl
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["commands", "datasets"]
+__all__ = ["commands", "datasets", "features", "protocols"]
 
 #: The modules of the readers; each holds its ``DATASET``.
-_SOURCES: tuple[str, ...] = ()
+_SOURCES: tuple[str, ...] = (
+    "aleppo",
+    "babelbetes",
+    "brist1d",
+    "brown",
+    "cgm_format",
+    "clarity",
+    "glucobench",
+    "glucose_cache",
+    "glupredkit",
+    "gluroo",
+    "lynch",
+    "nightscout",
+    "simglucose",
+    "t1d_uom",
+    "tamborlane",
+)
 _FILE = Path(__file__).parent / "data" / "simglucose_adult.parquet"
 
 
@@ -36,6 +52,22 @@ def datasets() -> list[Dataset]:
             synthetic=True,
         ),
     ]
+
+
+@hookimpl
+def features() -> list[Feature]:
+    """Return insulin and carbohydrate on board, and the time of day."""
+    from tsfm_glucose.features import FEATURES
+
+    return FEATURES
+
+
+@hookimpl
+def protocols() -> list[EvaluationProtocol]:
+    """Return the nocturnal and the prandial protocol."""
+    from tsfm_glucose.protocols import PROTOCOLS
+
+    return PROTOCOLS
 
 
 @hookimpl

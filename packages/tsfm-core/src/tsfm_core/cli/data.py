@@ -1,97 +1,267 @@
-"""``tsfm data``."""
+"""``tsfm data``: what there is, what it is like, and what is prepared."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tsfm_core.cli.options import ConfigFile, Json, Settings
-from tsfm_core.cli.output import note, print_json, print_table
+from tsfm_core.cli.output import note, print_json, print_lines, print_table
+from tsfm_core.cli.split import split_command
+
+if TYPE_CHECKING:
+    from tsfm_core.data.panel import Panel
+    from tsfm_core.data.quality import Quality
 
 __all__ = ["app"]
 
 app = typer.Typer(name="data", no_args_is_help=True)
-_COLUMNS = {
+SourceName = Annotated[
+    str, typer.Argument(help="A csv or parquet file, a folder of parquet files, or a data set's name.")
+]
+SourcePath = Annotated[str | None, typer.Option("--path", help="Over data.path: the file or folder.", metavar="PATH")]
+_ITEMS = {
     "item_id": "item",
     "first": "first",
     "last": "last",
-    "rows": "rows",
+    "cadence": "cadence",
+    "slots": "slots",
     "readings": "readings",
     "coverage": "coverage",
-    "cadence": "cadence",
-    "gaps": "gaps",
+    "gaps": "gaps >45min >2h >6h >1D",
     "longest_gap": "longest",
+    "mean": "mean",
+}
+_ROWS = {
+    "item_id": "item",
+    "rows": "rows",
+    "shared": "another's",
+    "repeats": "exact repeats",
+    "doubles": "other doubles",
     "unsorted": "unsorted",
     "off_grid": "off grid",
-    "duplicates": "duplicates",
+    "impossible": "impossible",
+}
+_PREPARED = {
+    "key": "key",
+    "source": "source",
+    "items": "items",
+    "rows": "rows",
+    "megabytes": "MB",
+    "prepared": "prepared",
+    "path": "path",
 }
 
 
 @app.command("list")
-def list_(as_json: Json = False) -> None:
-    """List the sources that data.source may name."""
-    from tsfm_core.plugins import host
+def list_(
+    prepared: Annotated[bool, typer.Option("--prepared", help="List what is prepared instead.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the sources that data.source may name, or the panels that are prepared."""
+    if prepared:
+        from tsfm_core.data import cache
 
-    rows = [
-        {"name": name, "package": package, "licence": one.licence, "synthetic": one.synthetic, "summary": one.summary}
-        for name, given in host().contributions("datasets").items()
-        for package, one in given
-    ]
+        rows, columns = cache.prepared(), _PREPARED
+    else:
+        rows, columns = _sources(), {"name": "source", "package": "package", "licence": "licence", "synthetic": ""}
+        columns |= {"summary": "what it is", "origin": "where its files come from"}
     if as_json:
         print_json(rows)
-        return
-    shown = [row | {"synthetic": "synthetic" if row["synthetic"] else ""} for row in rows]
-    print_table(
-        shown, {"name": "source", "package": "package", "licence": "licence", "synthetic": "", "summary": "what it is"}
-    )
+    else:
+        print_table([row | {"synthetic": "synthetic" if row.get("synthetic") else ""} for row in rows], columns)
 
 
 @app.command()
 def check(
-    source: Annotated[str, typer.Argument(help="A csv or parquet file, or a data set's name.")],
+    source: SourceName,
+    path: SourcePath = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Report what every item's rows are like, and each problem with the way out of it; exit 1 if there is one."""
-    from tsfm_core.config.resolve import read_config, require
-    from tsfm_core.prepare import open_panel
-
-    resolved = read_config(config, settings or (), _flags(source))
-    if resolved.config.task is None:
-        resolved = read_config(config, settings or (), _flags(source) | _task_of(source))
-    task = require(resolved.config.task, "task", f"tsfm data check {source}")
-    data = require(resolved.config.data, "data", "tsfm data check")
-    panel, quality = open_panel(data, task)
+    panel, quality, _ = _open("check", source, path, config, settings)
     if as_json:
-        facts = {"fingerprint": panel.fingerprint, "unit": panel.unit, "freq": panel.freq, **panel.provenance}
-        print_json(facts | quality.to_json())
+        print_json(_facts(panel) | quality.to_json())
     else:
-        print_table([asdict(item) for item in quality.items], _COLUMNS)
-        if panel.provenance.get("synthetic"):
-            note("the data is SYNTHETIC: simulated, no real person")
-        for problem, hint in quality.problems:
-            note(f"problem: {problem}; {hint}")
+        _print_report(panel, quality)
     if quality.problems:
         raise typer.Exit(1)
 
 
-def _flags(source: str) -> dict[str, Any]:
-    endings = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
-    ending = Path(source).suffix.lower()
-    return {"data.source": endings[ending], "data.path": source} if ending in endings else {"data.source": source}
+@app.command()
+def prepare(
+    source: SourceName,
+    path: SourcePath = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Build the panel of a source, once for all runs that use it, and report it; exit 1 if it has a problem."""
+    panel, quality, seconds = _open("prepare", source, path, config, settings)
+    folder = panel.folder
+    facts = _facts(panel) | {
+        "key": folder.name if folder else None,
+        "folder": str(folder),
+        "seconds": round(seconds, 3),
+    }
+    if as_json:
+        print_json(facts | quality.to_json())
+    else:
+        _print_report(panel, quality)
+        print_lines(f"{len(panel):,} rows of {len(panel.item_ids):,} items in {seconds:.1f} s: {facts['key']}")
+        print_lines(f"{folder}")
+    if quality.problems:
+        raise typer.Exit(1)
 
 
-def _task_of(source: str) -> dict[str, Any]:
-    """Return the task that a data set fixes by itself: what is checked does not depend on the lengths."""
+@app.command()
+def show(
+    key: Annotated[str, typer.Argument(help="The key of a prepared panel, or its beginning.")], as_json: Json = False
+) -> None:
+    """Show a prepared panel: its items, channels and where it came from."""
+    from tsfm_core.data import cache
+    from tsfm_core.data.saved import open_saved
+
+    panel = open_saved(cache.find(key))
+    quality = cache.report_of(panel)
+    facts = _facts(panel) | {"folder": str(panel.folder)}
+    if as_json:
+        print_json(facts | quality.to_json())
+        return
+    _print_report(panel, quality)
+    for name in ("source", "path", "unit", "freq", "channels", "clock", "fingerprint", "folder"):
+        print_lines(f"{name}: {facts[name]}")
+
+
+@app.command()
+def clear(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys of prepared panels; by default all of them.")] = None,
+) -> None:
+    """Remove prepared panels; they are built again when they are needed."""
+    from tsfm_core.data import cache
+
+    count, size = cache.clear(keys or ())
+    print_lines(f"removed {count} prepared panels, {size:,} MB")
+
+
+app.command("split")(split_command)
+
+
+def _sources() -> list[dict[str, Any]]:
     from tsfm_core.plugins import host
 
-    if "data.path" in _flags(source):
+    return [
+        {
+            "name": name,
+            "package": package,
+            "licence": one.licence,
+            "synthetic": one.synthetic,
+            "summary": one.summary,
+            "origin": one.origin,
+            "channels": {channel: about.unit for channel, about in one.channels.items()},
+        }
+        for name, given in host().contributions("datasets").items()
+        for package, one in given
+    ]
+
+
+def _open(
+    command: str, source: str, path: str | None, config: Path | None, settings: list[str] | None
+) -> tuple[Panel, Quality, float]:
+    from tsfm_core.config.resolve import read_config, require
+    from tsfm_core.opening import open_panel
+
+    flags = _flags(source, path)
+    resolved = read_config(config, settings or (), flags)
+    if resolved.config.task is None:
+        resolved = read_config(config, settings or (), _task_of(source, flags) | flags)
+    task = require(resolved.config.task, "task", f"tsfm data {command} {source}")
+    data = require(resolved.config.data, "data", f"tsfm data {command}")
+    start = perf_counter()
+    return *open_panel(data, task), perf_counter() - start
+
+
+def _flags(source: str, path: str | None) -> dict[str, Any]:
+    """Return what the arguments say of ``data``: a file by its ending, a folder of parquet files, or a name."""
+    from tsfm_core.errors import DataError
+
+    endings = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+    found = endings.get(Path(source).suffix.lower())
+    if found is None and Path(source).is_dir() and any(Path(source).rglob("*.parquet")):
+        found = "parquet"
+    if found is None:
+        return {"data.source": source} | ({"data.path": path} if path else {})
+    if path:
+        raise DataError(f"{source} and --path {path} both say where the data is", "give one of them")
+    return {"data.source": found, "data.path": source}
+
+
+def _task_of(source: str, flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the task that a data set fixes by itself, with all its channels; the lengths do not matter here."""
+    from tsfm_core.plugins import host
+
+    if flags["data.source"] != source:
         return {}
     dataset = host().dataset(source)
-    facts = {"target": dataset.target, "unit": dataset.unit, "freq": dataset.freq}
-    lengths = {"context_length": 1, "prediction_length": 1}
-    return {f"task.{key}": value for key, value in (facts | lengths).items()} if all(facts.values()) else {}
+    facts = {"target": dataset.target, "unit": dataset.task_unit or dataset.unit, "freq": dataset.freq}
+    if not all(facts.values()):
+        return {}
+    rest = {"context_length": 1, "prediction_length": 1, "past_covariates": list(dataset.channels)}
+    return {f"task.{key}": value for key, value in (facts | rest).items()}
+
+
+def _facts(panel: Panel) -> dict[str, Any]:
+    return {
+        "fingerprint": panel.fingerprint,
+        "unit": panel.unit,
+        "freq": panel.freq,
+        "clock": panel.clock,
+        "channels": list(panel.columns),
+        **panel.provenance,
+    }
+
+
+def _print_report(panel: Panel, quality: Quality) -> None:
+    from dataclasses import asdict
+
+    rows = [asdict(item) for item in quality.items]
+    for row in rows:
+        row["gaps"] = " / ".join(str(count) for count in row["gaps"].values())
+        row["doubles"] = row["duplicates"] - row["repeats"]
+        row |= {
+            name: next((about[key] for key in ("total", "mean") if key in about), None)
+            for name, about in row["channels"].items()
+        }
+    zones = {"zone": "time zone"} if panel.zones else {}
+    print_table(rows, _ITEMS | {"mean": f"mean {panel.unit}"} | zones)
+    print_table(
+        rows, {name: head for name, head in _ROWS.items() if name == "item_id" or any(row[name] for row in rows)}
+    )
+    channels = [name for name in panel.columns if name != panel.target]
+    if channels:
+        held = {name: "total" if any("total" in row["channels"][name] for row in rows) else "mean" for name in channels}
+        print_table(rows, {"item_id": "item"} | {name: f"{name} ({kind})" for name, kind in held.items()})
+    if panel.provenance.get("synthetic"):
+        note("the data is SYNTHETIC: simulated, no real person")
+    for name in channels:
+        without = [row["item_id"] for row in rows if not row["channels"][name]["recorded"]]
+        if without:
+            note(f"{name} is not recorded in {_listing(without)}")
+    for pair in quality.shared:
+        note(f"{pair['other']} has {pair['rows']:,} rows of {pair['owner']} (same stamp, same value)")
+    for one in quality.notes:
+        number = f": {one['rows']:,}" if one["rows"] else ""
+        note(f"{one['item_id'] or 'all'}: {one['what']}{number}")
+    for problem, hint in quality.problems:
+        note(f"problem: {problem}; {hint}")
+
+
+def _listing(names: list[str]) -> str:
+    from tsfm_core.errors import listing
+
+    return listing(names)

@@ -43,7 +43,7 @@ class Resolved:
     def stored(self) -> dict[str, Any]:
         """Return what config.yaml holds: core's defaults filled in, ``${NAME}`` as written, local paths absolute."""
         whole = _as_written(self.config.model_dump(mode="json", exclude_none=True), self.tree.value)
-        for section, key in (("data", "path"), ("model", "checkpoint")):
+        for section, key in (("data", "path"), ("split", "holdout"), ("model", "checkpoint")):
             value = whole.get(section, {}).get(key)
             if isinstance(value, str) and "${" not in value and Path(value).exists():
                 whole[section][key] = str(Path(value).absolute())

@@ -1,96 +1,189 @@
-"""The rows of a source: read, named, and reduced to those that the configuration asks for."""
+"""The rows of a source: read batch by batch, named, and reduced to those that the configuration asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.columns import item_codes, numbers, row_stamps
 from tsfm_core.errors import DataError, did_you_mean, listing
 from tsfm_core.records import Dataset, Source
 from tsfm_core.task import Task
+from tsfm_core.zones import check_zone
 
-__all__ = ["Table", "column_names", "read_rows"]
+__all__ = ["Reading", "Table", "column_names", "with_rules"]
 
 Rows = npt.NDArray[np.int64]
+
+#: What happens where neither the config nor the data set says anything.
+_DEFAULTS = {
+    "unsorted": "refuse",
+    "off_grid": "refuse",
+    "duplicates": "refuse",
+    "mixed_freq": "refuse",
+    "shared_rows": "refuse",
+    "suspect_unit": "refuse",
+}
 
 
 @dataclass
 class Table:
     """Rows of a source.
 
-    :param ids: ascending.
-    :param codes: ``[n]`` index into ``ids``.
+    :param codes: ``[n]`` index into :attr:`Reading.ids`.
     :param stamps: ``[n]`` microseconds since 1970.
-    :param columns: ``[n]`` of each channel, the target's called ``target``.
+    :param values: ``[n, C]`` of each channel, the target first.
     """
 
-    ids: list[str]
     codes: Rows
     stamps: Rows
-    columns: dict[str, npt.NDArray[np.float64]]
+    values: npt.NDArray[np.float64]
 
-    def take(self, rows: npt.NDArray[Any]) -> Table:
+    def take(self, rows: npt.NDArray[Any] | slice) -> Table:
         """Return the rows at ``rows``."""
-        columns = {name: column[rows] for name, column in self.columns.items()}
-        return Table(self.ids, self.codes[rows], self.stamps[rows], columns)
+        return Table(self.codes[rows], self.stamps[rows], self.values[rows])
 
 
-def column_names(dataset: Dataset, data: DataConfig, task: Task) -> dict[str, str]:
-    """Return the file's column for item_id, timestamp and each channel."""
+def with_rules(dataset: Dataset, data: DataConfig) -> DataConfig:
+    """Return ``data`` with every rule said: by the config, else by the data set, else refused."""
+    rules = {**_DEFAULTS, "valid_range": None} | dict(dataset.rules)
+    kinds = {name: channel.kind for name, channel in dataset.channels.items()} | data.kinds
+    unsaid = {name: rule for name, rule in rules.items() if getattr(data, name) is None}
+    return data.model_copy(update=unsaid | {"kinds": kinds})
+
+
+def column_names(dataset: Dataset, data: DataConfig, task: Task, channels: tuple[str, ...]) -> dict[str, str]:
+    """Return the source's column of item_id, timestamp, target and each of ``channels``, and of timezone if it has one.
+
+    :raises DataError: for a role that the task does not have, or a channel that the data set does not offer.
+    """
     given = {**dataset.columns, **data.columns}
-    roles = ("item_id", "timestamp", "target", *task.past_covariates, *task.known_covariates)
-    unknown = [role for role in data.columns if role not in roles]
+    roles = ("item_id", "timestamp", "target", *channels)
+    unknown = [role for role in data.columns if role not in (*roles, "timezone")]
     if unknown:
         hint = did_you_mean(unknown[0], roles) or f"known here: {', '.join(roles)}"
         raise DataError(f"data.columns.{unknown[0]} is no role or covariate of this task", hint)
     if dataset.target and dataset.target != task.target:
         raise DataError(f"{dataset.name} holds {dataset.target!r}; task.target is {task.target!r}")
-    return {role: given.get(role, task.target if role == "target" else role) for role in roles}
+    absent = [name for name in channels if dataset.channels and name not in dataset.channels]
+    if absent:
+        hint = did_you_mean(absent[0], dataset.channels) or f"it offers {listing(dataset.channels)}"
+        raise DataError(f"{dataset.name} has no channel {absent[0]!r}", hint)
+    names = {role: given.get(role, task.target if role == "target" else role) for role in roles}
+    return names | ({"timezone": given["timezone"]} if "timezone" in given else {})
 
 
-def read_rows(dataset: Dataset, data: DataConfig, names: Mapping[str, str]) -> Table:
-    """Return the rows that ``data.items``, ``data.exclude`` and ``data.start`` leave, in the order of the source.
+class Reading:
+    """One pass over a source: :meth:`tables`, then what was met on the way.
 
-    :param names: the source's column of each role and channel.
-    :raises DataError: for rows that are no table of ids, stamps and numbers, or where none is left.
+    :ivar ids: every item met, also those that the config leaves out, in the order of their first row.
+    :ivar zones: the time zone of each item, by code, where stamps are instants.
+    :ivar notes: what the reader counted: ``(item_id, what)`` and rows.
     """
-    import pyarrow as pa
 
-    path = Path(data.path) if data.path else None
-    columns = list(dict.fromkeys(names.values()))
-    batches = list(dataset.read(Source(path, columns)))
-    where = data.path or dataset.name
-    if not sum(batch.num_rows for batch in batches):
-        raise DataError(f"{where} has a header and no rows", "check data.path")
-    table = pa.Table.from_batches(batches)
-    ids, codes = item_codes(table[names["item_id"]], names["item_id"], where)
-    stamps = row_stamps(table[names["timestamp"]], names["timestamp"], data.timestamp_format, where)
-    channels = {role: name for role, name in names.items() if role not in ("item_id", "timestamp")}
-    values = {role: numbers(table[name], name, where) for role, name in channels.items()}
-    every = Table(ids, codes, stamps, values)
-    rows = every.take(_chosen(every, data))
-    if not len(rows.stamps):
-        raise DataError(f"{where}: no row is left", "check data.items, data.exclude and data.start")
-    return rows
+    def __init__(self, dataset: Dataset, data: DataConfig, names: Mapping[str, str], options: Any) -> None:
+        self._dataset, self._data, self._names, self._options = dataset, data, names, options
+        self._where = data.path or dataset.name
+        self._codes: dict[str, int] = {}
+        self._wanted: list[bool] = []
+        self._starts: list[int] = []
+        self.zones: dict[int, str] = {}
+        self.notes: Counter[tuple[str, str]] = Counter()
+        self._instants = bool(data.timezone or "timezone" in names or dataset.clock == "utc")
 
+    @property
+    def ids(self) -> list[str]:
+        """Return the ids by code."""
+        return list(self._codes)
 
-def _chosen(table: Table, data: DataConfig) -> npt.NDArray[np.bool_]:
-    for key, items in (("items", data.items or ()), ("exclude", data.exclude), ("start", tuple(data.start))):
-        missing = [item for item in items if item not in table.ids]
-        if missing:
-            hint = did_you_mean(missing[0], table.ids) or f"the data holds {listing(table.ids)}"
-            raise DataError(f"data.{key} names {listing(missing)}, which the data does not hold", hint)
-    ids = np.asarray(table.ids, dtype=object)
-    wanted = np.isin(ids, data.items) if data.items is not None else np.ones(len(ids), bool)
-    keep = (wanted & ~np.isin(ids, data.exclude))[table.codes]
-    for item, start in data.start.items():
-        moment = np.datetime64(start, "us").astype(np.int64)
-        keep &= (table.codes != table.ids.index(item)) | (table.stamps >= moment)
-    return keep
+    @property
+    def instants(self) -> bool:
+        """Return whether the grid is UTC."""
+        return self._instants
+
+    def tables(self) -> Iterator[Table]:
+        """Yield the rows that ``data.items``, ``data.exclude`` and ``data.start`` leave, in the order of the source.
+
+        :raises DataError: for rows that are no table of ids, stamps and numbers, or where none is left.
+        """
+        path = Path(self._data.path) if self._data.path else None
+        before = kept = 0
+        columns = list(dict.fromkeys(self._names.values()))
+        for batch in self._dataset.read(Source(path, columns, self._options, self._count)):
+            if batch.num_rows:
+                table = self._table(batch, before)
+                before += batch.num_rows
+                kept += len(table.codes)
+                yield table
+        if not before:
+            raise DataError(f"{self._where} has a header and no rows", "check data.path")
+        self._require_known_items()
+        if not kept:
+            raise DataError(f"{self._where}: no row is left", "check data.items, data.exclude and data.start")
+
+    def _count(self, item_id: str, what: str, rows: int) -> None:
+        if rows:
+            self.notes[item_id, what] += int(rows)
+
+    def _table(self, batch: pa.RecordBatch, before: int) -> Table:
+        names, where = self._names, self._where
+
+        def column(role: str) -> pa.ChunkedArray:
+            return pa.chunked_array([batch.column(batch.schema.get_field_index(names[role]))])
+
+        held = set(batch.schema.names)
+        ids, codes = item_codes(column("item_id"), names["item_id"], where, before)
+        codes = np.array([self._code(item) for item in ids], np.int64)[codes]
+        naive = self._dataset.clock == "utc" and not getattr(column("timestamp").type, "tz", None)
+        instants = self._instants and not naive
+        form = self._data.timestamp_format
+        stamps = row_stamps(column("timestamp"), names["timestamp"], form, where, before, instants)
+        if self._instants:
+            self._learn_zones(codes, column("timezone") if names.get("timezone") in held else None)
+        channels = [role for role in names if role not in ("item_id", "timestamp", "timezone")]
+        values = np.full((len(codes), len(channels)), np.nan)
+        for at, role in enumerate(channels):
+            if names[role] in held:
+                values[:, at] = numbers(column(role), names[role], where, before)
+        keep = np.array(self._wanted)[codes] & (stamps >= np.array(self._starts)[codes])
+        return Table(codes, stamps, values) if keep.all() else Table(codes, stamps, values).take(keep)
+
+    def _code(self, item: str) -> int:
+        """Return the code of an item; a new one learns whether and from when on it is wanted."""
+        if item not in self._codes:
+            data = self._data
+            self._codes[item] = len(self._codes)
+            self._wanted.append((data.items is None or item in data.items) and item not in data.exclude)
+            start = data.start.get(item)
+            self._starts.append(
+                np.iinfo(np.int64).min if start is None else int(np.datetime64(start, "us").astype(int))
+            )
+        return self._codes[item]
+
+    def _learn_zones(self, codes: Rows, zones: pa.ChunkedArray | None) -> None:
+        if zones is None:
+            return
+        pairs = pa.table({"code": codes, "zone": pc.cast(zones, pa.string())}).group_by(["code", "zone"]).aggregate([])
+        ids = self.ids
+        for code, zone in zip(pairs["code"].to_pylist(), pairs["zone"].to_pylist(), strict=True):
+            if zone and self.zones.setdefault(code, check_zone(zone)) != zone:
+                said = f"item {ids[code]!r} has the time zones {self.zones[code]} and {zone}"
+                raise DataError(f"{self._where}: {said}", "local midnights need one: leave it out with data.exclude")
+
+    def _require_known_items(self) -> None:
+        data = self._data
+        for key, items in (("items", data.items or ()), ("exclude", data.exclude), ("start", tuple(data.start))):
+            missing = [item for item in items if item not in self._codes]
+            if missing:
+                known = sorted(self._codes)
+                hint = did_you_mean(missing[0], known) or f"the data holds {listing(known)}"
+                raise DataError(f"data.{key} names {listing(missing)}, which the data does not hold", hint)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from tsfm_core.data.cutoffs import Cutoffs
 from tsfm_core.data.panel import Panel, Stamps, segments
 from tsfm_core.errors import DataError
 from tsfm_core.task import Task
@@ -17,7 +19,10 @@ __all__ = ["TrainingWindows", "WindowInputs", "WindowRule", "Windows", "fill_con
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-Slice = slice | Rows
+Slice = slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
+
+#: Rows that are looked at together when windows are cut.
+_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -39,22 +44,35 @@ class Windows:
     """Windows without their truth: all that ``predict`` is given.
 
     :param panel: the series that the windows are cut from.
-    :param cutoffs_at: ``[N]`` row of the panel that holds each cutoff.
-    :param seen_from: ``[N]`` first row that each context may show: nothing before a longer gap or another item.
+    :param index: where the cutoffs stand.
     """
 
     panel: Panel
     task: Task
-    cutoffs_at: Rows
-    seen_from: Rows
+    index: Cutoffs
 
     def __len__(self) -> int:
-        return len(self.cutoffs_at)
+        return len(self.index)
+
+    @property
+    def cutoffs_at(self) -> Rows:
+        """Return the row of the panel that holds each cutoff, ``[N]``."""
+        return self.index.at(slice(None))[0]
+
+    @property
+    def seen_from(self) -> Rows:
+        """Return the first row that each context may show, ``[N]``: nothing before a longer gap or another item."""
+        return self.index.at(slice(None))[1]
 
     @property
     def item_id(self) -> npt.NDArray[np.object_]:
         """Return the item of each window, ``[N]``."""
         return np.asarray(self.panel.item_ids, dtype=object)[self.panel.items_of(self.cutoffs_at)]
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """Return the items that have a window."""
+        return tuple(self.panel.item_ids[at] for at in np.unique(self.panel.items_of(self.index.first)))
 
     @property
     def cutoff(self) -> Stamps:
@@ -63,7 +81,7 @@ class Windows:
 
     def take(self, rows: Slice) -> Self:
         """Return the windows at ``rows``, of the same kind."""
-        return replace(self, cutoffs_at=self.cutoffs_at[rows], seen_from=self.seen_from[rows])
+        return replace(self, index=self.index.take(rows))
 
     def chunks(self, size: int) -> Iterator[Self]:
         """Yield the windows in order, at most ``size`` at a time."""
@@ -72,7 +90,7 @@ class Windows:
 
     def inputs(self, rows: Slice) -> WindowInputs:
         """Return the inputs of the windows at ``rows``, by one gather a channel."""
-        cutoffs, seen = self.cutoffs_at[rows], self.seen_from[rows]
+        cutoffs, seen = self.index.at(rows)
         length = self.task.context_length
         known_length = length + self.task.prediction_length
         return WindowInputs(
@@ -105,13 +123,13 @@ class TrainingWindows(Windows):
 
     def inputs_only(self) -> Windows:
         """Return the same windows without their truth: what ``predict`` may see."""
-        return Windows(self.panel, self.task, self.cutoffs_at, self.seen_from)
+        return Windows(self.panel, self.task, self.index)
 
     def truth(self, rows: Slice) -> Floats:
         """Return what was observed after the cutoffs, ``[B, H]``; never interpolated, missing stays NaN."""
         column = self.panel.columns[self.task.target]
         view = np.lib.stride_tricks.sliding_window_view(column, self.task.prediction_length)
-        return np.asarray(view[self.cutoffs_at[rows] + 1])
+        return np.asarray(view[self.index.at(rows)[0] + 1])
 
 
 @dataclass(frozen=True)
@@ -121,33 +139,56 @@ class WindowRule:
     :param max_gap: seconds; no window straddles a longer gap between readings.
     :param min_observed: share of the truth that must be observed.
     :param min_context: steps of the segment that must precede the truth.
+    :param complete: whether every step of context and truth must have a value: after ``imputation: parity``.
     """
 
     max_gap: int
     min_observed: float
     min_context: int
+    complete: bool = False
 
     def cut(
-        self, panel: Panel, task: Task, allowed: npt.NDArray[np.bool_], truth_from: Rows, truth_to: Rows
+        self,
+        panel: Panel,
+        task: Task,
+        allowed: Callable[[Panel], npt.NDArray[np.bool_]],
+        truth_from: Rows,
+        truth_to: Rows,
     ) -> tuple[TrainingWindows, dict[str, int]]:
         """Return the windows whose truth lies in its item's span, and how many candidates were dropped, by reason.
 
-        :param allowed: ``[rows]``, where a cutoff may stand.
+        :param allowed: of a part of the panel, the rows where a cutoff may stand, ``[rows]``.
         :param truth_from: ``[I]`` first row that each item's truths may use.
         :param truth_to: ``[I]`` the row after the last one.
         """
+        found: list[Cutoffs] = []
+        dropped: Counter[str] = Counter()
+        for at, part in panel.parts(_AT_ONCE):
+            begin, items = int(panel.offsets[at]), slice(at, at + len(part.item_ids))
+            own_from, own_to = truth_from[items] - begin, truth_to[items] - begin
+            if (own_to - own_from >= task.prediction_length).any():
+                found.append(self._cut(part, task, allowed(part), own_from, own_to, dropped).shifted(begin))
+        return TrainingWindows(panel, task, Cutoffs.joined(found)), dict(dropped)
+
+    def _cut(
+        self,
+        panel: Panel,
+        task: Task,
+        allowed: npt.NDArray[np.bool_],
+        truth_from: Rows,
+        truth_to: Rows,
+        dropped: Counter[str],
+    ) -> Cutoffs:
         horizon = task.prediction_length
-        item = panel.row_items
-        rows = np.arange(len(panel), dtype=np.int64)
-        inside = allowed & (rows + 1 >= truth_from[item]) & (rows + horizon < truth_to[item])
-        rows = rows[inside]
-        dropped: dict[str, int] = {}
+        rows = np.flatnonzero(allowed)
+        item = panel.items_of(rows)
+        rows = rows[(rows + 1 >= truth_from[item]) & (rows + horizon < truth_to[item])]
         first, last = segments(panel, self.max_gap).bounds(rows)
 
         def keep(good: npt.NDArray[np.bool_], reason: str) -> None:
             nonlocal rows, first, last
             if not good.all():
-                dropped[reason] = int((~good).sum())
+                dropped[reason] += int((~good).sum())
                 rows, first, last = rows[good], first[good], last[good]
 
         keep(rows + horizon <= last, "a gap longer than max_gap")
@@ -155,32 +196,37 @@ class WindowRule:
         seen = np.concatenate([[0], np.cumsum(np.isfinite(panel.columns[task.target]))])
         keep(seen[rows + 1] > seen[np.maximum(rows - task.context_length + 1, first)], "no reading in the context")
         keep(seen[rows + horizon + 1] - seen[rows + 1] >= self.min_observed * horizon, "truth below min_observed")
+        if self.complete:
+            whole = np.minimum(rows - first + 1, task.context_length) + horizon
+            keep(seen[rows + horizon + 1] - seen[rows + horizon + 1 - whole] == whole, "a reading missing")
         for channel in task.known_covariates:
             known = np.concatenate([[0], np.cumsum(np.isfinite(panel.columns[channel]))])
             start = np.maximum(rows - task.context_length + 1, first)
             complete = known[rows + horizon + 1] - known[start] == rows + horizon + 1 - start
             keep(complete, f"known covariate {channel} missing")
-        return TrainingWindows(panel, task, rows, first), dropped
+        return Cutoffs.of(rows, first)
 
 
 def forecast_windows(panel: Panel, task: Task, rule: WindowRule) -> tuple[Windows, dict[str, str]]:
     """Return one window an item, its cutoff at the item's last reading, and the items without one, with the reason."""
-    parts = segments(panel, rule.max_gap)
-    at, dropped = [], {}
-    for index, item in enumerate(panel.item_ids):
-        inside = parts.last[(parts.last >= panel.offsets[index]) & (parts.last < panel.offsets[index + 1])]
-        if not len(inside):
-            dropped[item] = "no reading"
-            continue
-        cutoff = int(inside[-1])
-        context = cutoff - int(parts.bounds(np.array([cutoff]))[0][0]) + 1
-        if context < rule.min_context:
-            dropped[item] = f"{context} steps since its last longer gap; {rule.min_context} are needed"
-        else:
-            at.append(cutoff)
-            _require_known(panel, task, index, cutoff)
-    rows = np.asarray(at, dtype=np.int64)
-    return Windows(panel, task, rows, parts.bounds(rows)[0]), dropped
+    rows, seen, dropped = [], [], {}
+    for begin, part in panel.parts(_AT_ONCE):
+        parts = segments(part, rule.max_gap)
+        at = np.searchsorted(parts.last, part.offsets[1:], side="left") - 1
+        for number, item in enumerate(part.item_ids):
+            if at[number] < 0 or parts.last[at[number]] < part.offsets[number]:
+                dropped[item] = "no reading"
+                continue
+            cutoff, first = int(parts.last[at[number]]), int(parts.first[at[number]])
+            if cutoff - first + 1 < rule.min_context:
+                said = f"{cutoff - first + 1} steps since its last longer gap; {rule.min_context} are needed"
+                dropped[item] = said
+            else:
+                rows.append(int(panel.offsets[begin]) + cutoff)
+                seen.append(int(panel.offsets[begin]) + first)
+                _require_known(panel, task, begin + number, rows[-1])
+    index = Cutoffs.of(np.asarray(rows, np.int64), np.asarray(seen, np.int64))
+    return Windows(panel, task, index), dropped
 
 
 def _require_known(panel: Panel, task: Task, item: int, cutoff: int) -> None:

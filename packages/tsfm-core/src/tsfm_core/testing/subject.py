@@ -104,8 +104,8 @@ class Subject:
     def windows(self, panel: Panel, stride: int = 5) -> TrainingWindows:
         """Return the windows of ``panel``, a cutoff every ``stride`` rows."""
         rule = WindowRule(max_gap=45 * 60, min_observed=0.8, min_context=self.task.context_length)
-        allowed = np.arange(len(panel)) % stride == 0
-        return rule.cut(panel, self.task, allowed, panel.offsets[:-1], panel.offsets[1:])[0]
+        spans = panel.offsets[:-1], panel.offsets[1:]
+        return rule.cut(panel, self.task, lambda part: part.slots() % stride == 0, *spans)[0]
 
     def train(self, loaded: Loaded, folder: Path) -> Any:
         """Return the model, trained on the kit's windows where its strategy trains."""
@@ -114,9 +114,8 @@ class Subject:
         folder.mkdir(parents=True, exist_ok=True)
         cut = self.panel.offsets[:-1] + 450
         rule = WindowRule(max_gap=45 * 60, min_observed=0.8, min_context=self.task.context_length)
-        every = np.ones(len(self.panel), bool)
-        learnt = rule.cut(self.panel, self.task, every, self.panel.offsets[:-1], cut)[0]
-        chosen = rule.cut(self.panel, self.task, every, cut, self.panel.offsets[1:])[0]
+        learnt = rule.cut(self.panel, self.task, _every, self.panel.offsets[:-1], cut)[0]
+        chosen = rule.cut(self.panel, self.task, _every, cut, self.panel.offsets[1:])[0]
         backend, model = loaded.backend, loaded.model
         data, validation = (backend.prepare_data(model, windows, self.task) for windows in (learnt, chosen))
         job = Job(loaded.sections["training"], loaded.runtime, folder / "checkpoints", folder / "log.jsonl")
@@ -135,3 +134,7 @@ class Subject:
     def forecasts(self) -> Forecasts:
         """Return the trained model's forecasts of every window."""
         return self.forecast(self.windows(self.panel))
+
+
+def _every(part: Panel) -> npt.NDArray[np.bool_]:
+    return np.ones(len(part), bool)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as ac
+import pyarrow.csv as pc
 
 from tsfm_core import Channel, DataError, Source
 from tsfm_core.errors import did_you_mean, listing
 
-__all__ = ["CHANNELS", "COLUMNS", "events", "find", "folder", "numbers", "offered", "read_text", "stamps"]
+__all__ = [
+    "CHANNELS",
+    "COLUMNS",
+    "events",
+    "find",
+    "folder",
+    "item_ids",
+    "numbers",
+    "offered",
+    "read_padded",
+    "read_text",
+    "stamps",
+    "tally",
+]
 
 #: The canonical columns of a glucose data set: what every reader calls them.
 COLUMNS = {"item_id": "item_id", "timestamp": "timestamp", "target": "glucose"}
@@ -30,6 +47,7 @@ CHANNELS = {
 #: Cells that say "nothing recorded".
 _EMPTY = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 _CHUNK = 500_000
+_BLOCK = 8 << 20
 
 
 def offered(*names: str) -> dict[str, Channel]:
@@ -68,45 +86,112 @@ def find(where: Path, patterns: Sequence[str] | str, name: str, required: bool =
 def read_text(
     path: Path, columns: Sequence[str], separator: str = ",", optional: Sequence[str] = ()
 ) -> Iterator[pd.DataFrame]:
-    """Yield a delimited text file with a header in chunks, every cell as text, empty cells as NA.
+    """Yield a delimited text file with a header in chunks, every cell as text, empty cells missing.
 
-    The index counts the file's data rows from 1. Byte-order marks and blanks around names are passed over.
+    The index counts the file's data rows from 1; a column without a name is ``Unnamed: <place>``. Byte-order marks and
+    blanks around names and cells are passed over.
 
     :param columns: that must be there; ``optional`` ones are given where they are.
-    :raises DataError: for a missing column, ragged rows, an empty file or one that is not UTF-8.
+    :raises DataError: for a missing or doubled column, ragged rows, an empty file or one that is not UTF-8.
     """
+    parse = pc.ParseOptions(delimiter=separator)
     try:
-        header = pd.read_csv(path, sep=separator, nrows=0, dtype=str, encoding="utf-8-sig")
-        names = {str(column).strip().lstrip("\ufeff"): str(column) for column in header.columns}
-        missing = [column for column in columns if column not in names]
+        with pc.open_csv(path, parse_options=parse) as reader:
+            header = [_bare(name) or f"Unnamed: {at}" for at, name in enumerate(reader.schema.names)]
+        missing = [column for column in columns if column not in header]
         if missing:
-            raise DataError(
-                f"{path} has no column {missing[0]!r}; it has {listing(names)}", did_you_mean(missing[0], names)
-            )
-        wanted = [column for column in (*columns, *optional) if column in names]
-        with pd.read_csv(
-            path,
-            sep=separator,
-            usecols=[names[column] for column in wanted],
-            dtype=str,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=_EMPTY,
-            chunksize=_CHUNK,
-            index_col=False,
-            on_bad_lines="error",
-        ) as reader:
-            for chunk in reader:
-                chunk.columns = pd.Index([str(column).strip().lstrip("\ufeff") for column in chunk.columns])
-                chunk = chunk[wanted].apply(lambda cells: cells.str.strip()).replace("", pd.NA)
-                chunk.index = chunk.index + 1
-                yield chunk
+            said = f"{path} has no column {missing[0]!r}; it has {listing(header)}"
+            raise DataError(said, did_you_mean(missing[0], header))
+        wanted = list(dict.fromkeys(column for column in (*columns, *optional) if column in header))
+        twice = [column for column in wanted if header.count(column) > 1]
+        if twice:
+            raise DataError(f"{path} has the column {twice[0]!r} twice", "take the file as it is published")
+        # by position: names may be empty or doubled where nothing is wanted of them
+        places = [f"c{at}" for at in range(len(header))]
+        convert = pc.ConvertOptions(
+            include_columns=[places[header.index(column)] for column in wanted],
+            column_types=dict.fromkeys(places, pa.string()),
+            strings_can_be_null=True,
+            null_values=_EMPTY,
+        )
+        read = pc.ReadOptions(column_names=places, skip_rows=1, block_size=_BLOCK)
+        before = 0
+        with pc.open_csv(path, read_options=read, parse_options=parse, convert_options=convert) as reader:
+            for batch in reader:
+                for start in range(0, batch.num_rows, _CHUNK):
+                    yield _as_frame(batch.slice(start, _CHUNK), wanted, before + start)
+                before += batch.num_rows
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}", "write it again as UTF-8") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(
-            f"{path} is no table: {str(error).splitlines()[0]}", "take the file as it is published"
-        ) from error
+    except (pa.ArrowException, OSError) as error:
+        # what follows is the row itself, which may name a person
+        said = re.sub(r"(columns, got \d+): .*", r"\1", str(error).splitlines()[0])
+        raise DataError(f"{path} is no table: {said}", "take the file as it is published, in UTF-8") from error
+
+
+def read_padded(
+    path: Path, columns: Sequence[str], separator: str = ",", optional: Sequence[str] = ()
+) -> Iterator[pd.DataFrame]:
+    """Yield a text file whose rows may be shorter than its header, as :func:`read_text` does; for files of one person.
+
+    :raises DataError: as there, and for a row that is longer than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, delimiter=separator, strict=True))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}", "write it again as UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"{path} is no table: {error}", "take the file as it is published") from error
+    header = [_bare(name) for name in rows[0]] if rows else []
+    missing = [column for column in columns if column not in header]
+    if missing:
+        said = f"{path} has no column {missing[0]!r}; it has {listing(header)}"
+        raise DataError(said, did_you_mean(missing[0], header))
+    long = next((at for at, row in enumerate(rows) if len(row) > len(header)), None)
+    if long is not None:
+        said = f"row {long} has {len(rows[long])} cells, the header {len(header)}"
+        raise DataError(f"{path} is no table: {said}", "take the file as it is published")
+    wanted = [column for column in (*columns, *optional) if column in header]
+    places = [header.index(column) for column in wanted]
+    cells = [[_cell(row[at]) if at < len(row) else None for row in rows[1:]] for at in places]
+    yield pd.DataFrame(dict(zip(wanted, cells, strict=True)), pd.RangeIndex(1, len(rows)), dtype="str")
+
+
+def _cell(text: str) -> str | None:
+    text = text.strip()
+    return None if text in _EMPTY else text
+
+
+def _bare(name: str) -> str:
+    return name.strip().strip("\ufeff").strip()
+
+
+def _as_frame(batch: pa.RecordBatch, names: Sequence[str], before: int) -> pd.DataFrame:
+    cells = [ac.utf8_trim_whitespace(column) for column in batch.columns]
+    cells = [ac.if_else(ac.equal(column, ""), None, column) for column in cells]
+    frame: pd.DataFrame = pa.table(cells, list(names)).to_pandas().astype("str")
+    frame.index = pd.RangeIndex(before + 1, before + 1 + len(frame))
+    return frame
+
+
+def item_ids(cells: pd.Series[str], path: Path, prefix: str) -> pd.Series[Any]:
+    """Return each row's id: the data set's prefix and the study's number without leading zeros.
+
+    :raises DataError: for an empty cell or one that is no number, naming its row.
+    """
+    items = cells.map({cell: f"{prefix}{int(cell)}" for cell in cells.dropna().unique() if cell.isdecimal()})
+    if items.isna().any():
+        row = cells.index[int(items.isna().to_numpy().argmax())]
+        said = f"row {row} of {cells.name!r} is {_shown(cells[row])}, not a person's number"
+        raise DataError(f"{path}: {said}", "correct the cell")
+    return items
+
+
+def tally(source: Source, items: pd.Series[Any], what: str) -> None:
+    """Count one row for each of ``items``."""
+    for item, count in items.value_counts().items():
+        source.count(str(item), what, int(count))
 
 
 def stamps(cells: pd.Series[str], path: Path, *formats: str) -> pd.Series[Any]:
@@ -120,7 +205,7 @@ def stamps(cells: pd.Series[str], path: Path, *formats: str) -> pd.Series[Any]:
         if not left.any():
             break
         found[left] = pd.to_datetime(cells[left], format=form, errors="coerce").astype("datetime64[us]")
-    wrong = found.isna()
+    wrong = found.isna() | cells.isin(["now", "today"])  # pandas would read the clock
     if wrong.any():
         row = cells.index[int(wrong.to_numpy().argmax())]
         raise DataError(

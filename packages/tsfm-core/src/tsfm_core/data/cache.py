@@ -1,0 +1,185 @@
+"""Prepared panels on disk, keyed by what is in the source and how it is prepared.
+
+Two processes may build one panel at once: each builds aside, the first rename wins, and both open the same files. A
+source's files are hashed once; after that their sizes and times say whether they are still the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.feather as feather
+
+from tsfm_core.data.panel import Panel
+from tsfm_core.data.quality import Quality, read_report
+from tsfm_core.data.saved import ITEMS, open_saved
+from tsfm_core.errors import DataError, listing
+from tsfm_core.files import write_json
+
+__all__ = ["SourceFiles", "clear", "find", "hash_files", "location", "open_or_build", "prepared", "report_of"]
+
+_ASIDE = ".building-"
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The files of a source as they are now.
+
+    :param digests: by name below the source's folder.
+    :param changed: names of files that were other, or not there, when the source was last read.
+    """
+
+    digests: Mapping[str, str]
+    changed: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Return one hash of all names and contents."""
+        return hashlib.sha256(json.dumps(sorted(self.digests.items())).encode()).hexdigest()
+
+
+def location() -> Path:
+    """Return the folder of the cache: ``TSFM_CACHE``, else the user's cache folder."""
+    given = os.environ.get("TSFM_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tsfm"
+
+
+def hash_files(root: Path, files: Sequence[Path]) -> SourceFiles:
+    """Return the contents' hashes; a file whose size, time and inode are as before is not read again."""
+    memo_path = location() / "sources" / f"{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:32]}.json"
+    try:
+        memo = json.loads(memo_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        memo = {}
+    found: dict[str, list[Any]] = {}
+    for file in files:
+        name = str(file.relative_to(root)) if file.is_relative_to(root) and file != root else file.name
+        state = file.stat()
+        mark = [state.st_size, state.st_mtime_ns, state.st_ino]
+        if memo.get(name, [None])[:3] == mark:
+            found[name] = memo[name]
+        else:
+            with file.open("rb") as opened:
+                found[name] = [*mark, hashlib.file_digest(opened, "sha256").hexdigest()]
+    changed = sorted(
+        name for name in {*memo, *found} if memo and memo.get(name, [None])[-1] != found.get(name, [None])[-1]
+    )
+    if found != memo:
+        memo_path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(memo_path, found)
+    return SourceFiles({name: one[-1] for name, one in found.items()}, tuple(changed))
+
+
+def open_or_build(key: Mapping[str, Any], build: Callable[[Path], object]) -> Panel:
+    """Return the panel of a key, built first where it is not there.
+
+    :param key: plain data that says everything the panel depends on.
+    :param build: fills an empty folder with a saved panel.
+    """
+    folder = location() / "panels" / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:20]
+    if not (folder / ITEMS).exists():
+        with _aside(folder) as made:
+            build(made)
+            (made / "key.json").write_text(json.dumps(dict(key), indent=1), encoding="utf-8")
+    return open_saved(folder)
+
+
+def report_of(panel: Panel) -> Quality:
+    """Return the report that was stored with a panel."""
+    if panel.folder is None:
+        raise DataError("the panel is in no folder")
+    return read_report(_meta(panel.folder)["report"])
+
+
+def prepared() -> list[dict[str, Any]]:
+    """Return what the cache holds: a row for each panel, the newest first."""
+    rows = []
+    for folder in sorted((location() / "panels").glob("*/")):
+        if folder.name.startswith(_ASIDE) or not (folder / ITEMS).exists():
+            continue
+        meta = _meta(folder)
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        made = datetime.fromtimestamp((folder / ITEMS).stat().st_mtime, UTC)
+        rows.append(
+            {
+                "key": folder.name,
+                "source": meta["provenance"]["source"],
+                "path": meta["provenance"]["path"],
+                "items": len(meta["report"]["items"]),
+                "rows": sum(item["slots"] for item in meta["report"]["items"]),
+                "channels": list(meta["channels"]),
+                "megabytes": round(size / 1e6, 1),
+                "prepared": made.isoformat(timespec="seconds"),
+                "fingerprint": meta["fingerprint"],
+            }
+        )
+    return sorted(rows, key=lambda row: row["prepared"], reverse=True)
+
+
+def find(key: str) -> Path:
+    """Return the folder of the panel whose key begins so.
+
+    :raises DataError: where none or several do.
+    """
+    rows = [row["key"] for row in prepared()]
+    found = [one for one in rows if one.startswith(key)]
+    if len(found) != 1:
+        said = f"{len(found)} prepared panels have a key that begins with {key!r}"
+        raise DataError(said, f"there are {listing(rows)}; tsfm data list shows them")
+    return location() / "panels" / str(found[0])
+
+
+def clear(keys: Sequence[str] = ()) -> tuple[int, float]:
+    """Remove prepared panels, by default all of them and what a killed process left; return how many, and megabytes."""
+    panels = location() / "panels"
+    folders = [find(key) for key in keys] if keys else sorted(panels.glob("*/")) + sorted(panels.glob(f"{_ASIDE}*/"))
+    folders = list(dict.fromkeys(folders))
+    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+    for folder in folders:
+        shutil.rmtree(folder)
+    if not keys:
+        shutil.rmtree(location() / "sources", ignore_errors=True)
+    return len(folders), round(size / 1e6, 1)
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta: dict[str, Any] = json.loads(feather.read_table(folder / ITEMS).schema.metadata[b"tsfm"])
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise DataError(
+            f"{folder} holds no whole panel: {error}", "tsfm data clear removes what is prepared"
+        ) from error
+    return meta
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """Yield a folder to build in; it becomes ``folder`` whole, or vanishes."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder.parent))
+    except OSError as error:
+        raise DataError(f"the cache {location()} cannot be written: {error}", "set TSFM_CACHE to a folder") from error
+    try:
+        yield made
+        for file in made.iterdir():
+            with file.open("rb+") as opened:
+                os.fsync(opened.fileno())
+        try:
+            made.rename(folder)
+        except OSError:
+            if not (folder / ITEMS).exists():  # another process was not first: the rename failed
+                raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

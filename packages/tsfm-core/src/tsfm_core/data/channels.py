@@ -1,0 +1,95 @@
+"""Which channels a panel holds, which of them are read, and which are computed from others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tsfm_core.config.schema import DataConfig
+from tsfm_core.errors import DataError, did_you_mean, listing
+from tsfm_core.records import Dataset, Feature
+from tsfm_core.task import Task
+
+__all__ = ["Channels", "plan_channels"]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The channels of a panel.
+
+    :param held: by the panel, the target first.
+    :param read: from the source, the target first.
+    :param computed: in an order in which each needs only what stands before it.
+    :param absent: held and NaN throughout: another of several sources has them.
+    """
+
+    held: tuple[str, ...]
+    read: tuple[str, ...]
+    computed: tuple[Feature, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+def plan_channels(
+    dataset: Dataset,
+    data: DataConfig,
+    task: Task,
+    features: Mapping[str, Sequence[Feature]],
+    extra: Sequence[str] = (),
+    may_lack: bool = False,
+) -> Channels:
+    """Find where each channel comes from.
+
+    A channel is read where ``data.columns`` or the data set names it, computed where it is a feature's, else read.
+
+    :param features: by name, those that are installed.
+    :param extra: channels beside the task's that the panel must hold.
+    :param may_lack: whether a channel that the source cannot give is NaN: one of several sources.
+    :raises DataError: for a feature that has several sets and none of them is ``data.features``, or a known covariate
+        that is computed from what is not known.
+    """
+    held = tuple(dict.fromkeys((*task.channels, *extra)))
+    read: list[str] = [task.target]
+    computed: list[Feature] = []
+    absent: list[str] = []
+
+    def resolve(name: str) -> bool:
+        """Find one channel; return whether this source can give it."""
+        if name in read or any(one.name == name for one in computed):
+            return True
+        named = name in data.columns or name in dataset.channels
+        if not named and name in features:
+            feature = _chosen(name, features[name], data.features)
+            if not all(resolve(need) for need in feature.needs):
+                return False
+            computed.append(feature)
+            return True
+        if not named and dataset.channels and may_lack:
+            return False
+        if not named and dataset.channels:
+            known = [*dataset.channels, *features]
+            hint = did_you_mean(name, known) or f"it offers {listing(dataset.channels)}; computed: {listing(features)}"
+            raise DataError(f"{dataset.name} has no channel {name!r}", hint)
+        read.append(name)
+        return True
+
+    for name in held[1:]:
+        before = (list(read), list(computed))
+        if not resolve(name):
+            read[:], computed[:] = before
+            absent.append(name)
+    for name in task.known_covariates:
+        unknown = [one for one in computed if one.name == name and not one.known]
+        if unknown:
+            raise DataError(
+                f"{name} is not known in advance", f"list it in task.past_covariates: {unknown[0].definition}"
+            )
+    return Channels(held, tuple(read), tuple(computed), tuple(absent))
+
+
+def _chosen(name: str, offered: Sequence[Feature], wanted: str) -> Feature:
+    of_set = [one for one in offered if one.set in (None, wanted)]
+    if not of_set:
+        raise DataError(
+            f"{name} is not in the set data.features: {wanted}", f"sets: {listing(one.set for one in offered)}"
+        )
+    return of_set[0]

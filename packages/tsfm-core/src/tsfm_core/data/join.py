@@ -1,0 +1,74 @@
+"""Several sources as one panel: ids prefixed, channels that a source lacks not observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tsfm_core.data.lay import new_column
+from tsfm_core.data.panel import Panel
+from tsfm_core.data.quality import Quality
+from tsfm_core.data.saved import save_items
+from tsfm_core.errors import DataError
+
+__all__ = ["join_panels"]
+
+
+def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], folder: Path) -> None:
+    """Write the items of all panels into one, called ``<source>:<item>``.
+
+    :raises DataError: where local times and instants would meet on one grid.
+    """
+    clocks = {name: panel.clock for name, panel in panels.items()}
+    if len(set(clocks.values())) > 1:
+        said = ", ".join(f"{name}: {clock}" for name, clock in clocks.items())
+        raise DataError(f"the sources' clocks differ ({said})", "train on them apart")
+    parts = sorted(
+        (f"{name}:{item}", name, at) for name, panel in panels.items() for at, item in enumerate(panel.item_ids)
+    )
+    lengths = [int(np.diff(panels[name].offsets)[at]) for _, name, at in parts]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    first = next(iter(panels.values()))
+    columns = {}
+    for number, channel in enumerate(first.columns):
+        column = new_column(folder / f"channel_{number}.npy", int(offsets[-1]))
+        for row, (_, name, at) in enumerate(parts):
+            source = panels[name]
+            column[offsets[row] : offsets[row + 1]] = source.columns[channel][
+                source.offsets[at] : source.offsets[at + 1]
+            ]
+        columns[channel] = column
+    report = Quality()
+    for name, quality in reports.items():
+        report.items += [replace(item, item_id=f"{name}:{item.item_id}") for item in quality.items]
+        report.shared += [pair | {key: f"{name}:{pair[key]}" for key in ("owner", "other")} for pair in quality.shared]
+        report.notes += [note | {"item_id": f"{name}:{note['item_id']}"} for note in quality.notes]
+        absent = panels[name].provenance.get("absent") or ()
+        report.notes += [{"item_id": f"{name}:", "what": f"no {channel}: NaN here", "rows": 0} for channel in absent]
+    report.items.sort(key=lambda item: item.item_id)
+    joined = Panel(
+        tuple(item for item, _, _ in parts),
+        offsets,
+        np.array([panels[name].starts[at] for _, name, at in parts], "datetime64[s]"),
+        first.step,
+        columns,
+        first.unit,
+        {
+            "source": "+".join(panels),
+            "path": None,
+            "synthetic": any(panel.provenance.get("synthetic") for panel in panels.values()),
+            "licence": "; ".join(dict.fromkeys(str(panel.provenance.get("licence")) for panel in panels.values())),
+            "imputation": first.provenance.get("imputation"),
+            "sources": {
+                name: dict(panel.provenance) | {"fingerprint": panel.fingerprint} for name, panel in panels.items()
+            },
+        },
+        tuple(panels[name].zones[at] for _, name, at in parts) if first.zones else (),
+        first.clock,
+    )
+    save_items(
+        joined, folder, [f"channel_{number}.npy" for number in range(len(columns))], {"report": report.to_json()}
+    )
