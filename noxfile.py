@@ -25,14 +25,14 @@ NEEDS = {
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
 
-def paths(names: tuple[str, ...]) -> list[str]:
-    """Return the folders of packages, as pip and uv install them."""
-    return [f"./packages/tsfm-{name}" for name in names]
+def paths(names: tuple[str, ...], plot: bool = False) -> list[str]:
+    """Return the folders of packages, as pip and uv install them; ``plot`` adds core's extra of that name."""
+    return [f"./packages/tsfm-{name}" + ("[plot]" if plot and name == "core" else "") for name in names]
 
 
-def run_tests(session: nox.Session, names: tuple[str, ...], folder: str) -> None:
+def run_tests(session: nox.Session, names: tuple[str, ...], folder: str, plot: bool = False) -> None:
     """Install packages and run one folder of tests under coverage."""
-    session.install(*paths(names), *GROUPS["test"])
+    session.install(*paths(names, plot), *GROUPS["test"])
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or [folder]))
 
 
@@ -62,7 +62,7 @@ def docstrings(session: nox.Session) -> None:
 @nox.session(name="tests-core")
 def tests_core(session: nox.Session) -> None:
     """Test tsfm-core alone, without torch."""
-    run_tests(session, NEEDS["core"], "tests/core")
+    run_tests(session, NEEDS["core"], "tests/core", plot=True)
 
 
 @nox.session(name="tests-eval")
@@ -93,13 +93,13 @@ def tests_ttm(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
     session.install("uv")  # the tests install plugins of strangers with it
-    run_tests(session, PACKAGES, "tests/integration")
+    run_tests(session, PACKAGES, "tests/integration", plot=True)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run what README and docs show, and check what they list."""
-    run_tests(session, PACKAGES, "tests/docs")
+    run_tests(session, PACKAGES, "tests/docs", plot=True)
 
 
 @nox.session

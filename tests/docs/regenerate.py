@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ def _kind(key: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
         return ", ".join(f"`{one}`" for one in key["enum"])
     if "const" in key:
         return f"`{key['const']}`"
+    if "prefixItems" in key:
+        return f"[{', '.join(_kind(one, whole) for one in key['prefixItems'])}]"
     if key.get("type") == "array":
         return f"list of {_kind(key['items'], whole)}"
     if key.get("type") == "object":
@@ -121,7 +123,9 @@ def record(kind: type) -> Callable[[], str]:
         rows = ["| field | type | default | what it is |", "|---|---|---|---|"]
         for field in dataclasses.fields(kind):
             default = "required"
-            if field.default is not dataclasses.MISSING:
+            if callable(field.default):
+                default = f"`{field.default.__name__}`"
+            elif field.default is not dataclasses.MISSING:
                 default = f"`{field.default!r}`"
             elif field.default_factory is not dataclasses.MISSING:
                 default = f"`{field.default_factory()!r}`"
@@ -184,7 +188,8 @@ def _parameters(callback: Callable[..., Any]) -> Iterator[tuple[str, str, str, s
         about = (info and info.help) or ""
         metavar = info and info.metavar
         if isinstance(info, typer.models.ArgumentInfo) or (info is None and needed):
-            yield metavar or name.upper(), "argument", "required" if needed else f"`{default}`", about
+            usual = "none" if default is None else f"`{default}`"
+            yield metavar or name.upper(), "argument", "required" if needed else usual, about
             continue
         # inside Annotated typer takes the first name for a default
         given = (info.default, *(info.param_decls or ())) if info else ()
@@ -210,6 +215,87 @@ def promises() -> str:
     return "\n".join(f"* {(check.__doc__ or '').splitlines()[0].replace('``', '`')}" for check in testing.CHECKS)
 
 
+def datasets() -> str:
+    """Return the data sets of our packages."""
+    head = ["source", "what it is", "licence", "where its files come from", "channels beside the target", "clock"]
+    return _table_of(head, (_dataset(one) for one in _ours("datasets")))
+
+
+def _dataset(one: records.Dataset) -> tuple[str, ...]:
+    offered = ", ".join(f"`{name}` ({about.kind}, {about.unit})" for name, about in one.channels.items())
+    channels = offered or ("none" if one.target else "columns of the file, by name")
+    return f"`{one.name}`", one.summary, one.licence, one.origin, channels, f"`{one.clock}`"
+
+
+def dataset_rules() -> str:
+    """Return what the data sets of our packages say where a configuration says nothing, those that agree together."""
+    rules: dict[str, list[str]] = {}
+    for one in _ours("datasets"):
+        said = ", ".join(f"`{name}: {_plain_yaml(rule)}`" for name, rule in one.rules.items())
+        rules.setdefault(said or "nothing: all is refused", []).append(f"`{one.name}`")
+    return _table_of(["rules", "sources"], ((said, ", ".join(names)) for said, names in rules.items()))
+
+
+def _plain_yaml(rule: Any) -> str:
+    return f"[{', '.join(map(str, rule))}]" if isinstance(rule, tuple) else str(rule)
+
+
+def dataset_options() -> str:
+    """Return the keys of ``data.options`` of every data set of ours that has some."""
+    return _options("source", [(one.name, one.options_schema) for one in _ours("datasets")])
+
+
+def features() -> str:
+    """Return the computed channels of our packages, the sets of one name together."""
+    found: dict[str, list[records.Feature]] = {}
+    for one in _ours("features"):
+        found.setdefault(one.name, []).append(one)
+    head = ["channel", "what it is", "unit", "computed from", "sets", "known in advance"]
+    return _table_of(head, (_feature(name, sets) for name, sets in found.items()))
+
+
+def _feature(name: str, sets: list[records.Feature]) -> tuple[str, ...]:
+    one = sets[0]
+    needs = ", ".join(f"`{need}`" for need in one.needs) or "the time of day"
+    named = ", ".join(f"`{of.set}`" for of in sets if of.set) or "one for all"
+    return f"`{name}`", one.definition.partition(":")[0], one.unit, needs, named, "yes" if one.known else "no"
+
+
+def protocols() -> str:
+    """Return the protocols of our packages."""
+    rows = ((f"`{one.name}`", one.definition) for one in _ours("protocols"))
+    return _table_of(["protocol", "where a cutoff stands"], rows)
+
+
+def protocol_options() -> str:
+    """Return the keys of ``evaluation.options`` of every protocol of ours that has some."""
+    return _options("protocol", [(one.name, one.options_schema) for one in _ours("protocols")])
+
+
+def _options(kind: str, schemas: list[tuple[str, type[BaseModel] | None]]) -> str:
+    rows = []
+    for name, schema in schemas:
+        if schema is not None:
+            whole = schema.model_json_schema()
+            rows += [(f"`{name}`", *cells) for cells in _keys(whole, whole, "")]
+    return _table_of([kind, "key", "value", "default", "what it is"], rows)
+
+
+def _ours(verb: str) -> list[Any]:
+    """Return what our packages contribute, in the order of the names."""
+    given = host().contributions(verb)
+    return [one for name in given for package, one in given[name] if package.startswith("tsfm-")]
+
+
+def _table_of(head: list[str], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for row in rows:
+        # a name in angle brackets is no tag
+        plain = (re.sub(r"<(?=[a-z_])", "&lt;", cell.replace("|", "\\|")) for cell in row)
+        lines.append(f"| {' | '.join(plain)} |")
+    return "\n".join(lines)
+
+
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
 
 PARTS: dict[str, Callable[[], str | None]] = {
@@ -221,6 +307,14 @@ PARTS: dict[str, Callable[[], str | None]] = {
         for kind in (records.ModelCard, records.Runtime, records.Job, records.Metric, records.Block, records.Dataset)
     },
     "record.EvaluationProtocol": record(records.EvaluationProtocol),
+    "record.Source": record(records.Source),
+    "record.Channel": record(records.Channel),
+    "datasets": datasets,
+    "dataset_rules": dataset_rules,
+    "dataset_options": dataset_options,
+    "features": features,
+    "protocols": protocols,
+    "protocol_options": protocol_options,
     "promises": promises,
     "commands": commands,
     "demo": demo,

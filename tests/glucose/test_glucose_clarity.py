@@ -166,7 +166,7 @@ def test_a_file_that_is_named_after_its_person_is_refused_without_the_name(read,
 
 def test_a_file_without_the_columns_of_insulin_and_meals_is_read(read, tmp_path):
     header = HEADER.partition(",Insulin Value")[0].replace("Event Subtype,", "")
-    rows = "1,2024-03-01T00:01:47,EGV,,,iOS,120\n2,2024-03-01T07:00:00,Insulin,,,iOS,\n3,2024-03-01T07:05:00,Carbs,,,iOS,\n"
+    rows = "1,2024-03-01T00:01:47,EGV,,,iOS,120\n2,2024-03-01T07:00:00,Insulin\n3,2024-03-01T07:05:00,Carbs\n"
     got = read("clarity", write(tmp_path, rows, head="", header=header))
     assert got.frame.glucose.tolist() == [120]
     assert got.counts["p01", "doses and meals without an amount"] == 2

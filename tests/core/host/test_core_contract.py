@@ -35,7 +35,7 @@ LAYERS = (
     ("plugins",),
     ("opening",),
     ("run", "metrics", "prepare"),
-    ("provenance", "report", "pipeline"),
+    ("provenance", "report", "plot", "pipeline"),
     ("api", "testing"),
     ("cli",),
 )

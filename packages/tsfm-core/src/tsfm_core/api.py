@@ -113,7 +113,8 @@ def evaluate(run: Run | str | Path, metrics: Sequence[str] = (), unit: str | Non
     run = run if isinstance(run, Run) else load_run(run)
     metrics = metrics or run.facts["metrics"]
     file = ForecastFile(run.forecasts_path)
-    return score(file.chunks(), file.task, [host().metric(name) for name in metrics], unit)
+    chosen = [host().metric(name) for name in metrics]
+    return score(file.chunks(), file.task, chosen, unit, "sources" in run.facts["data"])
 
 
 def load_run(path: str | Path, root: str | Path = "experiments") -> Run:

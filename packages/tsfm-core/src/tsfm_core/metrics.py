@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +35,17 @@ class Scores:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def score(chunks: Iterable[StoredChunk], task: Task, metrics: Sequence[Metric], unit: str | None = None) -> Scores:
+def score(
+    chunks: Iterable[StoredChunk],
+    task: Task,
+    metrics: Sequence[Metric],
+    unit: str | None = None,
+    by_source: bool = False,
+) -> Scores:
     """Score forecasts chunk by chunk.
 
     :param unit: to score in; the task's by default.
+    :param by_source: whether the items are called ``<source>:<item>``, and each source has its own scores too.
     """
     unit = unit or task.unit
     factor = conversion_factor(task.unit, unit)
@@ -59,7 +66,7 @@ def score(chunks: Iterable[StoredChunk], task: Task, metrics: Sequence[Metric], 
                 scores.points.setdefault(metric.name, _judged(metric, block))
                 given.add(metric, block, chunk.item_id)
     for name, given in kept.items():
-        given.finish(name, metrics, scores)
+        given.finish(name, metrics, scores, by_source)
     return scores
 
 
@@ -93,7 +100,7 @@ class _Set:
         flat = {name: part.reshape(len(part), -1).sum(axis=1, dtype=np.float64) for name, part in parts.items()}
         rows.append((ids.astype(object), {name: np.bincount(codes, part, len(ids)) for name, part in flat.items()}))
 
-    def finish(self, set_name: str, metrics: Sequence[Metric], scores: Scores) -> None:
+    def finish(self, set_name: str, metrics: Sequence[Metric], scores: Scores, by_source: bool) -> None:
         overall: dict[str, float] = {}
         by_step: dict[str, list[float]] = {}
         by_item: dict[str, dict[str, Any]] = {item: {} for item in sorted(self.items)}
@@ -102,9 +109,11 @@ class _Set:
                 continue
             overall |= self._overall(metric)
             by_step |= self._by_step(metric)
-            for item, numbers in self._by_item(metric).items():
+            for item, numbers in self._grouped(metric, str).items():
                 by_item[item] |= numbers
         scores.sets[set_name] = {"windows": self.windows, "overall": overall, "by_step": by_step}
+        if by_source:
+            scores.sets[set_name]["by_source"] = self._sources(metrics)
         if self.crossed:
             scores.sets[set_name]["windows_with_crossed_quantiles"] = self.crossed
         for item, numbers in by_item.items():
@@ -128,12 +137,25 @@ class _Set:
         rows = [_floats(metric.finish({name: one[:, [at]] for name, one in columns.items()})) for at in range(steps)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def _by_item(self, metric: Metric) -> dict[str, dict[str, float]]:
+    def _sources(self, metrics: Sequence[Metric]) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for item, windows in self.items.items():
+            one = found.setdefault(_source_of(item), {"windows": 0, "overall": {}})
+            one["windows"] += windows
+        for metric in metrics:
+            if metric.name in self.by_item:
+                for source, numbers in self._grouped(metric, _source_of).items():
+                    found[source]["overall"] |= numbers
+        return found
+
+    def _grouped(self, metric: Metric, group_of: Callable[[str], str]) -> dict[str, dict[str, float]]:
+        """Return the scores of each group of items."""
         ids, columns = self._columns(metric)
+        groups = np.array([group_of(str(item)) for item in ids], dtype=object)
         found = {}
-        for item in dict.fromkeys(ids):
-            own = {name: column[ids == item] for name, column in columns.items()}
-            found[str(item)] = _floats(
+        for group in dict.fromkeys(groups):
+            own = {name: column[groups == group] for name, column in columns.items()}
+            found[str(group)] = _floats(
                 metric.finish({name: column.sum() for name, column in own.items()} if metric.additive else own)
             )
         return found
@@ -142,6 +164,10 @@ class _Set:
         rows = self.by_item[metric.name]
         ids = np.concatenate([ids for ids, _ in rows])
         return ids, {name: np.concatenate([parts[name] for _, parts in rows]) for name in rows[0][1]}
+
+
+def _source_of(item: str) -> str:
+    return item.partition(":")[0]
 
 
 def _block(chunk: StoredChunk, task: Task, unit: str, factor: float) -> Block:

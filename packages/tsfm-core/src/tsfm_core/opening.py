@@ -122,7 +122,8 @@ def _open_one(data: DataConfig, task: Task, extra: Sequence[str], extend: int, m
         key,
         lambda folder: build_panel(dataset, data, task, folder, features, extra, added, options, may_lack),
     )
-    facts = {"path": data.path, "files": _few(files)}
+    preparation = ruled.model_dump(mode="json", exclude=_OF_WINDOWS, exclude_none=True)
+    facts = {"path": data.path, "files": _few(files), "preparation": preparation}
     panel = replace(panel, provenance={**panel.provenance, **facts})
     quality = report_of(panel)
     if files.changed:

@@ -59,6 +59,8 @@ def execute(
         refuse_seen_windows(parent, prepared)
     facts = run_facts(loaded, prepared, resolved, command, argv, parent)
     run = Run.create(Path(config.output.root), name, config.experiment, facts, resolved.stored())
+    for one in prepared.quality.notes:
+        run.log(f"data: {one['item_id'] or 'all'}: {one['what']}" + (f": {one['rows']:,}" if one["rows"] else ""))
     with _status(run, resolved) as timings:
         with _timed(timings, "train"):
             model = _train(loaded, prepared, run) if command == "train" else loaded.model
@@ -67,7 +69,7 @@ def execute(
             digest = write_forecasts(run.forecasts_path, loaded, model, prepared.sets, seasonality, metrics, progress)
         with _timed(timings, "score"):
             file = ForecastFile(run.forecasts_path)
-            scores = score(file.chunks(), loaded.task, metrics)
+            scores = score(file.chunks(), loaded.task, metrics, by_source="sources" in prepared.panel.provenance)
         with _timed(timings, "baselines"):
             beside, skipped = _baselines(resolved, loaded, prepared, metrics, seasonality, progress)
         run.update(protocol_digest=digest, timings=timings)
@@ -151,7 +153,9 @@ def _baselines(
                 model = baseline.backend.train(model, data, None, job)
             path = Path(folder) / f"{name}.parquet"
             write_forecasts(path, baseline, model, prepared.sets, seasonality, metrics, progress)
-            found[name] = score(ForecastFile(path).chunks(), task, metrics)
+            found[name] = score(
+                ForecastFile(path).chunks(), task, metrics, by_source="sources" in prepared.panel.provenance
+            )
     return found, skipped
 
 

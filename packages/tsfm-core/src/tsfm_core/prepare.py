@@ -16,7 +16,7 @@ from tsfm_core.config.tree import Origin, Tree
 from tsfm_core.data.cutoffs import Cutoffs
 from tsfm_core.data.leakage import assert_no_leakage
 from tsfm_core.data.panel import Panel
-from tsfm_core.data.quality import max_gap_seconds
+from tsfm_core.data.quality import Quality, max_gap_seconds
 from tsfm_core.data.split import Split, check_split, split_panel
 from tsfm_core.data.windows import TrainingWindows, WindowRule
 from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
@@ -51,6 +51,7 @@ class Prepared:
 
     :param sets: validation and the test sets that hold windows.
     :param dropped: by set, how many windows were left out and why.
+    :param quality: the report on the source.
     """
 
     panel: Panel
@@ -58,6 +59,7 @@ class Prepared:
     train: TrainingWindows
     sets: Mapping[str, TrainingWindows]
     dropped: Mapping[str, Mapping[str, int]]
+    quality: Quality
 
     @property
     def validation(self) -> TrainingWindows | None:
@@ -123,7 +125,7 @@ def prepare(config: Config, task: Task, command: str) -> Prepared:
         )
     learnt = [windows for windows in (train, sets.get("validation")) if windows is not None]
     assert_no_leakage(learnt, tested)
-    return Prepared(panel, split, train, sets, dropped)
+    return Prepared(panel, split, train, sets, dropped, quality)
 
 
 _SHORTER = "shorten task.context_length or task.prediction_length, or hold out more"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,15 @@ def run_facts(
             "items": len(panel.item_ids),
             "rows": len(panel),
             **resolved.hidden(panel.provenance),
+            "shared_rows": prepared.quality.shared,
+            "notes": prepared.quality.notes,
+            "changed_since_parent": _changed_files(parent, panel.provenance) if parent else [],
         },
-        "split": {"digest": prepared.split.digest, "patient_holdout": list(prepared.split.held_out)},
+        "split": {
+            "digest": prepared.split.digest,
+            "patient_holdout": list(prepared.split.held_out),
+            "notes": list(prepared.split.notes),
+        },
         "windows": {"train": len(prepared.train), **counts},
         "dropped": prepared.dropped,
         "items_without_windows": [item for item in panel.item_ids if item not in with_windows],
@@ -59,6 +66,17 @@ def run_facts(
     elif parent:
         facts["trained_on"] = parent.facts.get("trained_on")
     return facts
+
+
+def _changed_files(parent: Run, provenance: Mapping[str, Any]) -> list[str]:
+    """Return the files of a run's source that are other now; none where this is another source."""
+    was, now = parent.facts["data"], provenance
+    if was.get("source") != now["source"] or "files" not in was or "files" not in now:
+        return []
+    before, after = was["files"]["digests"], now["files"]["digests"]
+    if was["files"]["digest"] != now["files"]["digest"] and not (before and after):
+        return [str(now["path"])]
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
 def _truth_spans(prepared: Prepared) -> dict[str, list[str]]:
@@ -82,16 +100,21 @@ def refuse_seen_windows(parent: Run, prepared: Prepared) -> None:
 
     :raises TsfmError: naming the set, the item and the number of windows.
     """
-    for item, (first, last) in (parent.facts.get("trained_on") or {}).items():
-        for name, windows in prepared.sets.items():
-            if name == "validation":
-                continue
-            begin = windows.cutoff + np.timedelta64(windows.panel.step, "s")
-            end = windows.cutoff + np.timedelta64(windows.panel.step * windows.task.prediction_length, "s")
-            seen = (windows.item_id == item) & (begin <= np.datetime64(last)) & (end >= np.datetime64(first))
-            if seen.any():
-                raise TsfmError(
-                    f"{int(seen.sum())} windows of {name} lie in what {parent.path} was trained on (item {item!r}, "
-                    f"{first} to {last})",
-                    "hold out other items or a later time",
-                )
+    for name, windows in prepared.sets.items():
+        if name == "validation":
+            continue
+        panel, cutoff = windows.panel, windows.cutoff
+        item = panel.items_of(windows.cutoffs_at)
+        begin = cutoff + np.timedelta64(panel.step, "s")
+        end = cutoff + np.timedelta64(panel.step * windows.task.prediction_length, "s")
+        spans = parent.facts.get("trained_on") or {}
+        never = ["NaT", "NaT"]  # compares as False
+        first, last = np.array([spans.get(one, never) for one in panel.item_ids], "datetime64[s]").reshape(-1, 2).T
+        seen = (begin <= last[item]) & (end >= first[item])
+        if seen.any():
+            at = int(item[seen][0])
+            raise TsfmError(
+                f"{int((seen & (item == at)).sum())} windows of {name} lie in what {parent.path} was trained on (item "
+                f"{panel.item_ids[at]!r}, {first[at]} to {last[at]})",
+                "hold out other items or a later time",
+            )

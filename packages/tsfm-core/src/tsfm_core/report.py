@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tsfm_core.errors import listing
 from tsfm_core.freq import format_seconds, seconds
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from tsfm_core.run import Run
 
-__all__ = ["as_text", "headline_steps", "results", "score_tables"]
+__all__ = ["as_text", "headline_steps", "results", "score_tables", "synthetic_note"]
 
 _MINUTES = (30, 60, 120, 240, 480)
 
@@ -55,7 +56,23 @@ def score_tables(
             if any(values):  # a row of zeros says nothing
                 every.add_row(metric, *(_number(value) for value in values))
         parts += [every, ""]
+    by_source = {model: one["by_source"] for model, one in scored.items() if "by_source" in one}
+    if by_source:
+        apart = _table((f"{first}, all steps", "windows", *by_source))
+        for source, facts in next(iter(by_source.values())).items():
+            values = [one[source]["overall"].get(first) for one in by_source.values()]
+            apart.add_row(source, f"{facts['windows']:,}", *(_number(value) for value in values))
+        parts += [apart, ""]
     return parts
+
+
+def synthetic_note(provenance: Mapping[str, Any]) -> str:
+    """Return the label that goes wherever simulated data is shown."""
+    sources = provenance.get("sources", {})
+    simulated = [name for name, one in sources.items() if one.get("synthetic")]
+    if sources and len(simulated) < len(sources):
+        return f"{', '.join(simulated)} is SYNTHETIC: simulated, no real person"
+    return "the data is SYNTHETIC: simulated, no real person"
 
 
 def _table(columns: Iterable[str]) -> Table:
@@ -84,7 +101,9 @@ def results(run: Run, status: str | None = None) -> Iterable[Table | str]:
     yield f"{task['target']} in {metrics['unit']}, every {task['freq']}, {task['context_length']} steps seen"
     yield f"protocol {facts['protocol_digest'][:12]} · data {facts['data']['fingerprint'][:12]} · seed {facts['seed']}"
     if facts["data"].get("synthetic"):
-        yield "the data is SYNTHETIC: simulated, no real person"
+        yield synthetic_note(facts["data"])
+    if facts["data"].get("changed_since_parent"):
+        yield f"files that changed since {facts['parent']}: {listing(facts['data']['changed_since_parent'])}"
     models = {facts["model"]: metrics["sets"]}
     models |= {
         f"{name} *" if name == facts["model"] else name: one["sets"] for name, one in metrics["baselines"].items()

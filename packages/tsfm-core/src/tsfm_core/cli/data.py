@@ -79,16 +79,28 @@ def list_(
 def check(
     source: SourceName,
     path: SourcePath = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw the items too, into a .png or .svg file.", metavar="FILE")
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Report what every item's rows are like, and each problem with the way out of it; exit 1 if there is one."""
+    if plot:
+        from tsfm_core.plot import check_plot
+
+        check_plot(plot)
     panel, quality, _ = _open("check", source, path, config, settings)
     if as_json:
         print_json(_facts(panel) | quality.to_json())
     else:
         _print_report(panel, quality)
+    if plot:
+        from tsfm_core.plot import draw_panel
+
+        draw_panel(panel, quality, plot)
+        note(f"plot: {plot}")
     if quality.problems:
         raise typer.Exit(1)
 
@@ -229,6 +241,8 @@ def _facts(panel: Panel) -> dict[str, Any]:
 def _print_report(panel: Panel, quality: Quality) -> None:
     from dataclasses import asdict
 
+    from tsfm_core.report import synthetic_note
+
     rows = [asdict(item) for item in quality.items]
     for row in rows:
         row["gaps"] = " / ".join(str(count) for count in row["gaps"].values())
@@ -247,7 +261,7 @@ def _print_report(panel: Panel, quality: Quality) -> None:
         held = {name: "total" if any("total" in row["channels"][name] for row in rows) else "mean" for name in channels}
         print_table(rows, {"item_id": "item"} | {name: f"{name} ({kind})" for name, kind in held.items()})
     if panel.provenance.get("synthetic"):
-        note("the data is SYNTHETIC: simulated, no real person")
+        note(synthetic_note(panel.provenance))
     for name in channels:
         without = [row["item_id"] for row in rows if not row["channels"][name]["recorded"]]
         if without:

@@ -18,12 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.feather as feather
 
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality, read_report
-from tsfm_core.data.saved import ITEMS, open_saved
+from tsfm_core.data.saved import DAMAGE, ITEMS, open_saved
 from tsfm_core.errors import DataError, listing
 from tsfm_core.files import write_json
 
@@ -57,11 +56,9 @@ def location() -> Path:
 
 def hash_files(root: Path, files: Sequence[Path]) -> SourceFiles:
     """Return the contents' hashes; a file whose size, time and inode are as before is not read again."""
-    memo_path = location() / "sources" / f"{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:32]}.json"
-    try:
-        memo = json.loads(memo_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        memo = {}
+    source = files[0] if len(files) == 1 else root  # one of several files in a folder is a source of its own
+    memo_path = location() / "sources" / f"{hashlib.sha256(str(source.absolute()).encode()).hexdigest()[:32]}.json"
+    memo = _memo(memo_path)
     found: dict[str, list[Any]] = {}
     for file in files:
         name = str(file.relative_to(root)) if file.is_relative_to(root) and file != root else file.name
@@ -76,9 +73,26 @@ def hash_files(root: Path, files: Sequence[Path]) -> SourceFiles:
         name for name in {*memo, *found} if memo and memo.get(name, [None])[-1] != found.get(name, [None])[-1]
     )
     if found != memo:
-        memo_path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(memo_path, found)
+        try:
+            memo_path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(memo_path, found)
+        except OSError as error:
+            raise _unwritable(error) from error
     return SourceFiles({name: one[-1] for name, one in found.items()}, tuple(changed))
+
+
+def _memo(path: Path) -> dict[str, list[Any]]:
+    """Return what is known of a source's files; nothing where the memo is missing or damaged."""
+    try:
+        memo = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    whole = isinstance(memo, dict) and all(isinstance(one, list) and len(one) == 4 for one in memo.values())
+    return memo if whole else {}
+
+
+def _unwritable(error: OSError) -> DataError:
+    return DataError(f"the cache {location()} cannot be written: {error}", "set TSFM_CACHE to a folder")
 
 
 def open_or_build(key: Mapping[str, Any], build: Callable[[Path], object]) -> Panel:
@@ -99,7 +113,13 @@ def report_of(panel: Panel) -> Quality:
     """Return the report that was stored with a panel."""
     if panel.folder is None:
         raise DataError("the panel is in no folder")
-    return read_report(_meta(panel.folder)["report"])
+    meta = _meta(panel.folder)
+    try:
+        return read_report(meta["report"])
+    except DAMAGE as error:
+        raise DataError(
+            f"{panel.folder} holds no report: {error}", "tsfm data clear removes what is prepared"
+        ) from error
 
 
 def prepared() -> list[dict[str, Any]]:
@@ -156,7 +176,7 @@ def clear(keys: Sequence[str] = ()) -> tuple[int, float]:
 def _meta(folder: Path) -> dict[str, Any]:
     try:
         meta: dict[str, Any] = json.loads(feather.read_table(folder / ITEMS).schema.metadata[b"tsfm"])
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{folder} holds no whole panel: {error}", "tsfm data clear removes what is prepared"
         ) from error
@@ -170,7 +190,7 @@ def _aside(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder.parent))
     except OSError as error:
-        raise DataError(f"the cache {location()} cannot be written: {error}", "set TSFM_CACHE to a folder") from error
+        raise _unwritable(error) from error
     try:
         yield made
         for file in made.iterdir():
@@ -178,8 +198,9 @@ def _aside(folder: Path) -> Iterator[Path]:
                 os.fsync(opened.fileno())
         try:
             made.rename(folder)
-        except OSError:
+        except OSError as error:
             if not (folder / ITEMS).exists():  # another process was not first: the rename failed
-                raise
+                said = f"{folder} holds no whole panel, and is in the way: {error}"
+                raise DataError(said, "tsfm data clear removes what is prepared") from error
     finally:
         shutil.rmtree(made, ignore_errors=True)

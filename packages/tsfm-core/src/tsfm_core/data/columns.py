@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ _LEAVE_IT = "leave a reading that is not there empty"
 _SAY_ZONE = "write naive local times, or set data.timezone to the people's zone"
 _NO_ZONE = "the stamps are local already: leave data.timezone out"
 _MICROSECONDS = pa.timestamp("us")
+#: What would break lines, and ids that are joined for a hash.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: The years of a calendar, 1 to 9999, in microseconds since 1970.
+_EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def item_codes(
@@ -40,6 +45,10 @@ def item_codes(
         raise DataError(f"{where}: row {_first(pc.is_null(text), before)} has no {name}", "every row needs an item id")
     encoded = text.dictionary_encode()
     ids = encoded.dictionary.to_pylist()
+    odd = next(filter(_CONTROL.search, ids), None)
+    if odd is not None:
+        row = _first(pc.equal(text, odd), before)
+        raise DataError(f"{where}: row {row} of column {name!r} is {odd!r}", "take the control character out of the id")
     order = sorted(range(len(ids)), key=ids.__getitem__)
     rank = np.empty(len(ids), np.int64)
     rank[order] = np.arange(len(ids))
@@ -85,7 +94,11 @@ def row_stamps(
         )
     else:
         raise DataError(f"{where}: {name!r} holds {kind}, not timestamps", _MAP_IT)
-    return np.asarray(stamps.cast(pa.int64()).to_numpy())
+    found = np.asarray(stamps.cast(pa.int64()).to_numpy())
+    if len(found) and (found.min() < _EARLIEST or found.max() > _LATEST):
+        row = _first((found < _EARLIEST) | (found > _LATEST), before)
+        raise DataError(f"{where}: row {row} of column {name!r} lies outside the years 1 to 9999", _MAP_IT)
+    return found
 
 
 def numbers(column: pa.ChunkedArray, name: str, where: str, before: int = 0) -> npt.NDArray[np.float64]:
@@ -145,7 +158,7 @@ def _formatted(
         raise DataError(f"{where}: data.timestamp_format {form!r} is no strptime format", _FORMAT)
     try:
         stamps = pd.to_datetime(text, format=form, errors="coerce", utc=instants and "%z" in form)
-    except ValueError as error:
+    except (ValueError, re.error) as error:  # re: one directive twice
         raise DataError(f"{where}: {name!r} cannot be read: {str(error).splitlines()[0]}", hint) from error
     if instants and "%z" not in form:
         raise DataError(f"{where}: data.timestamp_format {form!r} reads no offset from UTC", _NO_ZONE)

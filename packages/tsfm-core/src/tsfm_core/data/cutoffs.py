@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import numpy.typing as npt
 __all__ = ["Cutoffs"]
 
 Rows = npt.NDArray[np.int64]
+
+#: Places up to which the last answer is kept: a batch.
+_BATCH = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,19 +60,48 @@ class Cutoffs:
     def _ends(self) -> Rows:
         return np.cumsum(self.count)
 
+    @cached_property
+    def _bases(self) -> Rows:
+        # the row of place p in run r is bases[r] + p * step[r]
+        return self.first - (self._ends - self.count) * self.step
+
     def at(self, places: slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
         """Return the rows and the first rows seen of the cutoffs at ``places``, ``[n]`` each."""
         if isinstance(places, slice):
             places = np.arange(*places.indices(len(self)), dtype=np.int64)
         places = np.asarray(places)
-        if places.dtype == np.bool_:
-            places = np.flatnonzero(places)
-        places = np.where(places < 0, places + len(self), places)
-        if len(places) and (places.min() < 0 or places.max() >= len(self)):
-            raise IndexError(f"{len(self)} windows, asked for {places.min()} to {places.max()}")
-        run = np.searchsorted(self._ends, places, side="right")
-        after = places - (self._ends - self.count)[run]
-        rows = np.asarray(self.first[run] + after * self.step[run], np.int64)
+        # a mask is no list of places: [False, True] equals [0, 1]
+        places = np.flatnonzero(places) if places.dtype == np.bool_ else places.astype(np.int64, copy=False)
+        asked, found = self._latest.get("at", (None, None))
+        if asked is not None and found is not None and np.array_equal(asked, places):
+            return found  # inputs and truth of one batch are asked for in turn
+        found = self._at(places)
+        if len(places) <= _BATCH:
+            self._latest["at"] = (places.copy(), found)
+        return found
+
+    @cached_property
+    def _near(self) -> tuple[int, Rows]:
+        """Return ``(shift, runs)``: place p lies in run ``runs[p >> shift]`` or soon after; faster than a search."""
+        shift = max(0, (len(self) // (4 * max(len(self.count), 1))).bit_length() - 1)
+        return shift, np.searchsorted(self._ends, np.arange(0, len(self) + 1, 1 << shift), side="right")
+
+    @cached_property
+    def _latest(self) -> dict[str, tuple[npt.NDArray[Any], tuple[Rows, Rows]]]:
+        return {}
+
+    def _at(self, places: npt.NDArray[Any]) -> tuple[Rows, Rows]:
+        if len(places) and places.min() < 0:
+            places = np.where(places < 0, places + len(self), places)
+            if places.min() < 0:
+                raise IndexError(f"{len(self)} windows, asked for {places.min() - len(self)}")
+        if len(places) and places.max() >= len(self):
+            raise IndexError(f"{len(self)} windows, asked for {places.max()}")
+        shift, near = self._near
+        run = near[places >> shift]
+        while (late := self._ends[run] <= places).any():
+            run = run + late
+        rows = np.asarray(self._bases[run] + places * self.step[run], np.int64)
         return rows, self.seen[run]
 
     def take(self, places: slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Cutoffs:

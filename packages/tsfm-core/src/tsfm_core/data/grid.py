@@ -106,7 +106,8 @@ def _joined(part: pd.DataFrame, rule: str) -> pd.Series[float]:
     if rule in ("median", "mean"):
         part = part.drop_duplicates()
     grouped = part.groupby("group").value
-    joined: pd.Series[float] = grouped.agg(rule)
+    with np.errstate(over="ignore"):  # refused where it is laid
+        joined: pd.Series[float] = grouped.agg(rule)
     return joined
 
 

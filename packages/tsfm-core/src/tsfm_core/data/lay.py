@@ -72,7 +72,8 @@ def lay(
         outside += np.bincount(at[(at >= 0) & ~inside], minlength=len(outside))
         rows = grid.offsets[at[inside]] + after[inside]
         for number, column in enumerate(columns.values()):
-            values = cells.values[inside, number] * (factor if number == 0 else 1.0)
+            with np.errstate(over="ignore"):  # refused below
+                values = cells.values[inside, number] * (factor if number == 0 else 1.0)
             _require_float32(values, names, cells.codes[inside], channels[number])
             column[rows] = np.where(np.isnan(values), np.nan, values)  # one NaN of the many, for the fingerprint
     return columns, outside

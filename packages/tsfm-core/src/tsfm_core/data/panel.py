@@ -95,6 +95,16 @@ class Panel:
         """Return the item of each row, ``[rows]``."""
         return np.repeat(np.arange(len(self.item_ids), dtype=np.int32), np.diff(self.offsets))
 
+    def view(self, channel: str, length: int) -> npt.NDArray[np.float32]:
+        """Return every stretch of ``length`` rows of a channel, ``[rows - length + 1, length]``, copying nothing."""
+        if (channel, length) not in self._views:
+            self._views[channel, length] = np.lib.stride_tricks.sliding_window_view(self.columns[channel], length)
+        return self._views[channel, length]
+
+    @cached_property
+    def _views(self) -> dict[tuple[str, int], npt.NDArray[np.float32]]:
+        return {}
+
     def part(self, first: int, stop: int) -> Panel:
         """Return the items ``first:stop`` as a panel of their own, without copying a column."""
         begin, end = int(self.offsets[first]), int(self.offsets[stop])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from tsfm_core.errors import DataError, did_you_mean, listing
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["read_csv", "read_parquet"]
 
+#: What a folder of parquet files is called where its column is null.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 #: What a csv may write for "not observed".
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
@@ -46,18 +49,43 @@ def read_csv(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBat
 
 
 def read_parquet(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a parquet file.
+    """Yield the batches of a parquet file, or of every one below a folder, file by file in the order of their paths.
+
+    A folder called ``key=value`` gives the column ``key`` of the files in it, as text: ``014`` stays ``014``.
 
     :raises DataError: for a file that is missing, not parquet, or lacks a column.
     """
+    if path is None or not path.is_dir():
+        yield from _read_parquet_file(_existing(path, "parquet"), columns, {})
+        return
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq") and file.is_file())
+    if not files:
+        raise DataError(f"{path} is a folder without a parquet file", "check data.path")
+    for file in files:
+        keys = (part.partition("=") for part in file.relative_to(path).parts[:-1] if "=" in part)
+        values = {key: None if value == _NO_VALUE else unquote(value) for key, _, value in keys}
+        yield from _read_parquet_file(file, columns, values)
+
+
+def _read_parquet_file(path: Path, columns: Sequence[str], keys: Mapping[str, str | None]) -> Iterator[pa.RecordBatch]:
+    """Yield a file's batches.
+
+    :param keys: the columns that its folders give.
+    """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = _existing(path, "parquet")
     try:
         with pq.ParquetFile(path) as file:
-            _require_columns(path, file.schema_arrow.names, columns)
-            yield from file.iter_batches(columns=list(columns))
+            _require_columns(path, [*file.schema_arrow.names, *keys], columns)
+            own = [name for name in columns if name not in keys]
+            for batch in file.iter_batches(columns=own):
+                arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
+                for key in set(columns) & set(keys):
+                    same = pa.array(np.zeros(batch.num_rows, np.int32))
+                    arrays[key] = pa.DictionaryArray.from_arrays(same, pa.array([keys[key]], pa.string()))
+                yield pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is not a parquet file: {_first_line(error)}", "check data.path") from error
 
@@ -79,8 +107,9 @@ def _require_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) ->
     missing = [name for name in wanted if name not in names]
     if missing:
         hint = did_you_mean(missing[0], names)
+        shown = (name if name.isprintable() else repr(name) for name in names)
         raise DataError(
-            f"{path} has no column {missing[0]!r}; it has {listing(names)}",
+            f"{path} has no column {missing[0]!r}; it has {listing(shown)}",
             f"{hint or 'map it'} (data.columns, such as --set data.columns.target=NAME)",
         )
 

@@ -61,7 +61,7 @@ def _item(panel: Panel, at: int, met: Met, code: int, cadence: int | None, kinds
         gaps={length: int((between > seconds(length)).sum()) for length in GAPS},
         longest_gap=format_gap(int(between.max(initial=0))),
         mean=round(float(readings.mean(dtype=np.float64)), 4) if len(readings) else None,
-        median=round(float(np.median(readings)), 4) if len(readings) else None,
+        median=round(float(np.median(readings.astype(np.float64))), 4) if len(readings) else None,
         zone=panel.zones[at] if panel.zones else None,
         channels={
             name: _channel(column[begin:end], kinds.get(name, "reading"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,22 @@ import pyarrow.feather as feather
 from tsfm_core.data.panel import Panel
 from tsfm_core.errors import DataError
 
-__all__ = ["ITEMS", "open_saved", "save_items"]
+__all__ = ["DAMAGE", "ITEMS", "open_saved", "save_items"]
 
 #: The table of items; its metadata holds everything else that a panel knows.
 ITEMS = "items.arrow"
+#: What reading a file raises that a killed machine or a bad disk has left.
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    SyntaxError,
+    SystemError,
+    TokenError,
+    pa.ArrowException,
+)
 
 
 def save_items(panel: Panel, folder: Path, files: Sequence[str], facts: dict[str, Any]) -> None:
@@ -56,29 +69,27 @@ def open_saved(folder: Path, channels: Sequence[str] | None = None) -> Panel:
         meta = json.loads(table.schema.metadata[b"tsfm"])
         files = meta["channels"]
         columns = {name: _mapped(folder / files[name]) for name in (channels or files)}
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        rows = table["rows"].to_numpy()
+        zones = tuple(table["zone"].to_pylist())
+        panel = Panel(
+            tuple(table["item_id"].to_pylist()),
+            np.concatenate([[0], np.cumsum(rows)]).astype(np.int64),
+            table["start"].to_numpy().astype("datetime64[s]"),
+            meta["step"],
+            columns,
+            meta["unit"],
+            meta["provenance"],
+            () if None in zones else zones,
+            meta["clock"],
+            meta["fingerprint"] if tuple(columns) == tuple(files) else None,
+            folder,
+        )
+        if any(column.shape != (len(panel),) or column.dtype != np.float32 for column in columns.values()):
+            raise ValueError("a column is cut off")
+    except DAMAGE as error:
         raise DataError(
             f"{folder} holds no whole panel: {error}", "tsfm data clear removes what is prepared"
         ) from error
-    rows = table["rows"].to_numpy()
-    zones = tuple(table["zone"].to_pylist())
-    panel = Panel(
-        tuple(table["item_id"].to_pylist()),
-        np.concatenate([[0], np.cumsum(rows)]).astype(np.int64),
-        table["start"].to_numpy().astype("datetime64[s]"),
-        meta["step"],
-        columns,
-        meta["unit"],
-        meta["provenance"],
-        () if None in zones else zones,
-        meta["clock"],
-        meta["fingerprint"] if tuple(columns) == tuple(files) else None,
-        folder,
-    )
-    if any(len(column) != len(panel) for column in columns.values()):
-        raise DataError(
-            f"{folder} holds no whole panel: a column is cut off", "tsfm data clear removes what is prepared"
-        )
     return panel
 
 

@@ -21,7 +21,7 @@ Rows = npt.NDArray[np.int64]
 
 _DAY_US = 86_400_000_000
 _AT_LEAST, _VALUES = 36, 12
-_KEPT = 4_000_000
+_KEPT = 1_000_000
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,13 @@ def column_names(dataset: Dataset, data: DataConfig, task: Task, channels: tuple
     if unknown:
         hint = did_you_mean(unknown[0], roles) or f"known here: {', '.join(roles)}"
         raise DataError(f"data.columns.{unknown[0]} is no role or covariate of this task", hint)
+    if "timezone" in channels:
+        raise DataError("no covariate may be called timezone: it is a role of data.columns", "map it by another name")
+    covariates = (*channels, *task.channels[1:], *dataset.channels)
+    untold = [name for name in data.kinds if name not in covariates]
+    if untold:
+        hint = did_you_mean(untold[0], covariates) or f"known here: {listing(dict.fromkeys(covariates))}"
+        raise DataError(f"data.kinds.{untold[0]} is no covariate of this task", hint)
     if dataset.target and dataset.target != task.target:
         raise DataError(f"{dataset.name} holds {dataset.target!r}; task.target is {task.target!r}")
     absent = [name for name in channels if dataset.channels and name not in dataset.channels]
@@ -172,6 +179,10 @@ class Reading:
     def _learn_zones(self, codes: Rows, zones: pa.ChunkedArray | None) -> None:
         if zones is None:
             return
+        text = zones.type.value_type if pa.types.is_dictionary(zones.type) else zones.type
+        if not (pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_null(text)):
+            said = f"{self._names['timezone']!r} holds {text}, not time zones"
+            raise DataError(f"{self._where}: {said}", "map the right column with data.columns")
         pairs = pa.table({"code": codes, "zone": pc.cast(zones, pa.string())}).group_by(["code", "zone"]).aggregate([])
         ids = self.ids
         for code, zone in zip(pairs["code"].to_pylist(), pairs["zone"].to_pylist(), strict=True):

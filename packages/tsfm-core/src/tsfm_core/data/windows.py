@@ -110,7 +110,7 @@ class Windows:
         column = self.panel.columns[channel]
         first = cutoffs - self.task.context_length + 1
         if len(column) >= length and (first >= seen).all():
-            return np.asarray(np.lib.stride_tricks.sliding_window_view(column, length)[first])
+            return self.panel.view(channel, length)[first]
         rows = first[:, None] + np.arange(length)
         within = np.asarray(column[np.clip(rows, 0, len(column) - 1)])
         within[rows < seen[:, None]] = np.nan
@@ -127,9 +127,7 @@ class TrainingWindows(Windows):
 
     def truth(self, rows: Slice) -> Floats:
         """Return what was observed after the cutoffs, ``[B, H]``; never interpolated, missing stays NaN."""
-        column = self.panel.columns[self.task.target]
-        view = np.lib.stride_tricks.sliding_window_view(column, self.task.prediction_length)
-        return np.asarray(view[self.index.at(rows)[0] + 1])
+        return self.panel.view(self.task.target, self.task.prediction_length)[self.index.at(rows)[0] + 1]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ Sensor values are the rows of type EGV and Fasting Glucose. Alert and device row
 timestamp are about the person and the devices: both are left out. "Low" and "High" are censored values, below 40 and
 above 400 mg/dL: they are given as 39 and 401 and counted. A file in mmol/L is converted, by 18.018, and counted.
 
-Names and birth dates are in the file. They are read for one purpose: a file that is named after its person is refused,
-since its name would be the item's id.
+Names and birth dates are in the file. The names are read for one purpose: a file that is named after its person is
+refused, since its name would be the item's id. No sentence shows a cell that could be one of them.
 """
 
 from __future__ import annotations

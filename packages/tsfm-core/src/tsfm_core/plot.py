@@ -1,0 +1,296 @@
+"""The picture of ``tsfm data check --plot``: each item's target over time, its coverage by day and its typical day."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tsfm_core.data.panel import Panel
+from tsfm_core.data.quality import Quality
+from tsfm_core.errors import DataError
+from tsfm_core.files import atomic
+from tsfm_core.units import CUSTOM
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["check_plot", "daily_coverage", "draw_panel", "panel_figure", "thinned", "typical_day"]
+
+Floats = npt.NDArray[np.float64]
+
+#: The most items of a picture, and points of a line: more than a screen is wide.
+MOST_ITEMS, MOST_POINTS = 30, 4_000
+
+#: The range that glucose should be in, and what a sensor can report: the least that the axis shows.
+_TARGET_RANGE = {"mg/dL": (70, 180), "mmol/L": (3.9, 10.0)}
+_SENSOR_RANGE = {"mg/dL": (40.0, 400.0), "mmol/L": (2.2, 22.2)}
+#: What the horizontal axis holds, by the panel's clock.
+_DATES = {
+    "local": "date (local time)",
+    "utc": "date (UTC)",
+    "time_of_day": "placeholder date (true time of day)",
+    "none": "placeholder date and time",
+}
+_LENGTHS = {"days": 86400, "hours": 3600, "min": 60}
+# of Okabe and Ito's palette, and tints of its blue: told apart without red or green
+_BLUE, _WIDE, _NARROW, _INK = "#0072B2", "#CCE3F0", "#7FB8D8", "#1A1A1A"
+_QUIET, _GREY, _ALERT = "#E3F1EB", "#9A9A9A", "#B34700"
+_STYLE = {"font.size": 9, "axes.linewidth": 0.6, "axes.edgecolor": _GREY}
+_STYLE |= {"svg.hashsalt": "tsfm", "date.converter": "concise", "text.parse_math": False}
+_STYLE |= {f"{axis}tick.{key}": colour for axis in "xy" for key, colour in (("color", _GREY), ("labelcolor", _INK))}
+
+# inches: the sheet, and one item's row from its top down
+_SHEET, _HEAD, _FOOT, _ROW, _HEIGHT, _STRIP = 14.0, 0.75, 0.1, 2.35, 1.45, 0.11
+_LEFT, _WIDTH, _DAY, _DAY_WIDTH = 1.0, 9.2, 10.9, 2.95
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a picture that could not be written, before the data is read for it.
+
+    :raises DataError: for another ending, a folder that is not there or in the file's place, or without matplotlib.
+    """
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise DataError(f"{path} ends in neither .png nor .svg", "the ending says how the picture is written")
+    if not path.parent.is_dir():
+        raise DataError(f"the folder {path.parent} is not there", "make it first")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder", "name a file")
+    _matplotlib()
+
+
+def draw_panel(panel: Panel, quality: Quality, path: Path) -> None:
+    """Write the picture of a panel, whole or not at all; the same panel gives the same bytes.
+
+    :param path: as :func:`check_plot` asks for.
+    :raises DataError: without matplotlib.
+    """
+    kind = path.suffix.lower()[1:]
+    with _styled(), warnings.catch_warnings(), atomic(path) as aside:
+        warnings.filterwarnings("ignore", "Glyph")  # an id in a script that the font lacks is drawn as boxes
+        unstamped = {"Software": None} if kind == "png" else {"Date": None}
+        panel_figure(panel, quality).savefig(aside, format=kind, metadata=unstamped)
+
+
+def panel_figure(panel: Panel, quality: Quality) -> Figure:
+    """Return a figure with three axes per item: target, coverage and typical day."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    coverage = {item.item_id: item.coverage for item in quality.items}
+    every = range(len(panel.item_ids))
+    shown = sorted(sorted(every, key=lambda at: coverage[panel.item_ids[at]])[:MOST_ITEMS])
+    height = _HEAD + _ROW * len(shown) + _FOOT
+    figure = Figure((_SHEET, height), dpi=100, facecolor="white")
+    FigureCanvasAgg(figure)
+
+    def axes(left: float, top: float, width: float, tall: float, **shared: Any) -> Axes:
+        return figure.add_axes((left / _SHEET, 1 - (top + tall) / height, width / _SHEET, tall / height), **shared)
+
+    _head(figure, panel, len(shown), height)
+    for row, at in enumerate(shown):
+        top = _HEAD + row * _ROW + 0.25
+        one = panel.part(at, at + 1)
+        target = axes(_LEFT, top, _WIDTH, _HEIGHT)
+        strip = axes(_LEFT, top + _HEIGHT + 0.05, _WIDTH, _STRIP, sharex=target)
+        day = axes(_DAY, top, _DAY_WIDTH, _HEIGHT + 0.05 + _STRIP)
+        _draw_target(target, one, coverage[panel.item_ids[at]])
+        _draw_coverage(strip, one)
+        _draw_day(day, one, target.get_ylim())
+    return figure
+
+
+def thinned(column: npt.NDArray[np.float32], most: int = MOST_POINTS) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return the rows to draw of a column, ascending, and the place of each on the axis, in rows.
+
+    They are all readings, or the least and the greatest of each of ``most / 2`` bins, both in the middle of their bin.
+    """
+    rows = np.flatnonzero(np.isfinite(column))
+    if len(rows) <= most:
+        return rows, rows.astype(np.float64)
+    size = math.ceil(len(column) / (most // 2))
+    ordered = rows[np.lexsort((column[rows], rows // size))]
+    new = np.diff(rows // size) != 0  # of a bin's readings in order the first and the last are kept
+    kept = np.sort(ordered[np.append(True, new) | np.append(new, True)])
+    return kept, (kept // size + 0.5) * size - 0.5
+
+
+def daily_coverage(panel: Panel) -> tuple[Floats, Floats]:
+    """Return the edges of an item's days ``[D + 1]``, in days since 1970, and the observed share of each one's slots.
+
+    A step longer than a day makes the days as long.
+    """
+    length = max(86400, panel.step)
+    day = (_start(panel) + np.arange(len(panel)) * panel.step) // length
+    share = np.bincount(day - day[0], np.isfinite(panel.columns[panel.target])) / np.bincount(day - day[0])
+    return np.arange(day[0], day[-1] + 2) * (length / 86400), share
+
+
+def typical_day(panel: Panel) -> tuple[Floats, Floats]:
+    """Return the edges of the local hours ``[H + 1]`` and the percentiles of an item's readings in each, ``[5, H]``.
+
+    They are the 10th, 25th, 50th, 75th and 90th, NaN without a reading; a step longer than an hour makes it as long.
+
+    :raises DataError: where the time of day of the rows is not known, or one day is like another.
+    """
+    if panel.clock == "none":
+        raise DataError("the data has no time of day")
+    if "" in panel.zones or (panel.clock == "utc" and not panel.zones):
+        raise DataError("the time zone is not known", "set data.timezone")
+    if panel.step >= 86400:
+        raise DataError(f"the step is {panel.freq}")
+    width = max(1, panel.step // 3600)
+    edges = np.minimum(np.arange(0, 24 + width, width), 24).astype(np.float64)
+    column = panel.columns[panel.target]
+    observed = np.isfinite(column)
+    if not observed.any():
+        raise DataError("there is no reading")
+    readings, hours = column[observed].astype(np.float64), panel.minutes()[observed] // (60 * width)
+    found = np.full((5, len(edges) - 1), np.nan)
+    for hour in np.unique(hours):
+        found[:, hour] = np.percentile(readings[hours == hour], (10, 25, 50, 75, 90))
+    return edges, found
+
+
+def _matplotlib() -> ModuleType:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise DataError(
+            "a picture needs matplotlib, which is not installed", 'pip install "tsfm-core[plot]" brings it'
+        ) from error
+    return matplotlib
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Hold matplotlib's own settings and ours, not those of the user's files, and give the user's back."""
+    matplotlib = _matplotlib()
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def _head(figure: Figure, panel: Panel, shown: int, height: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    facts = panel.provenance
+    source = str(facts.get("source") or "data") + (f" ({Path(str(facts['path'])).name})" if facts.get("path") else "")
+    items = f"{len(panel.item_ids):,} item{'s' if len(panel.item_ids) != 1 else ''}"
+    if shown < len(panel.item_ids):
+        items = f"the {shown} items with the lowest coverage of {items}"
+    left, right, top = _LEFT / _SHEET, (_DAY + _DAY_WIDTH) / _SHEET, 1 - 0.17 / height
+    figure.text(left, top, f"{_plain(source)} · {items} · every {panel.freq}", size=12, va="top")
+    if facts.get("synthetic"):
+        said = "SYNTHETIC: simulated, no real person"
+        figure.text(right, top, said, size=12, weight="bold", color=_ALERT, va="top", ha="right")
+    keys: list[Line2D | Patch] = [
+        Line2D([], [], color=_BLUE, label=f"{_plain(panel.target)} (left), median (right)"),
+        Patch(color=_NARROW, label="25-75 %"),
+        Patch(color=_WIDE, label="10-90 %"),
+        Patch(facecolor="white", edgecolor=_GREY, linewidth=0.6, label="day without a reading"),
+        Patch(facecolor=_BLUE, edgecolor=_GREY, linewidth=0.6, label="day with every reading"),
+    ]
+    if panel.unit in _TARGET_RANGE:
+        low, high = _TARGET_RANGE[panel.unit]
+        keys.insert(1, Patch(color=_QUIET, label=f"target range {low}-{high} {panel.unit}"))
+    where = (left, 1 - 0.4 / height)
+    figure.legend(handles=keys, loc="upper left", bbox_to_anchor=where, ncols=len(keys), frameon=False, borderpad=0)
+
+
+def _draw_target(axes: Axes, panel: Panel, coverage: float) -> None:
+    column, start = panel.columns[panel.target], _start(panel)
+    rows, places = thinned(column)
+    days, readings = (start + places * panel.step) / 86400, np.asarray(column[rows], np.float64)
+    if len(rows):
+        # a slot without a reading ends a line; a bin's bar from least to greatest crosses none of the time
+        parted = (np.diff(np.cumsum(~np.isfinite(column))[rows]) != 0) & (np.diff(places) != 0)
+        breaks = np.flatnonzero(parted) + 1
+        axes.plot(np.insert(days, breaks, np.nan), np.insert(readings, breaks, np.nan), color=_BLUE, linewidth=0.7)
+        alone = np.append(True, parted) & np.append(parted, True)  # no line shows a reading between two gaps
+        size = 25 if alone.sum() < 50 else 4
+        axes.scatter(days[alone], readings[alone], size, _BLUE, marker=".", linewidths=0, clip_on=False)
+    else:
+        axes.text(0.5, 0.5, "no reading", transform=axes.transAxes, ha="center", va="center")
+    ends = (start / 86400, (start + len(column) * panel.step) / 86400)
+    axes.set(xlim=ends, ylim=_limits(readings, panel.unit))
+    name, unit = _plain(panel.target, 18), _plain(panel.unit.removeprefix(CUSTOM), 16)
+    axes.set_ylabel(f"{name}{' ' if len(name + unit) < 16 else chr(10)}({unit})")
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    title = f"{_plain(panel.item_ids[0])} · {_span(panel)} · coverage {coverage:.1%}"
+    axes.set_title(title, loc="left", size=10)
+    _finish(axes, panel.unit)
+
+
+def _draw_coverage(axes: Axes, panel: Panel) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    edges, share = daily_coverage(panel)
+    shades = LinearSegmentedColormap.from_list("coverage", ["white", _BLUE])
+    span, extent = axes.get_xlim(), (float(edges[0]), float(edges[-1]), 0.0, 1.0)
+    axes.imshow(share[None], extent=extent, aspect="auto", cmap=shades, vmin=0, vmax=1)
+    axes.set(xlim=span, yticks=[])
+    axes.set_ylabel("coverage", size=8, rotation=0, ha="right", va="center")
+    axes.set_xlabel(_DATES[panel.clock], labelpad=1)
+    axes.xaxis_date("UTC")
+
+
+def _draw_day(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
+    try:
+        edges, (lowest, low, median, high, highest) = typical_day(panel)
+    except DataError as error:
+        said = f"no typical day:\n{error.message}"
+        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", va="center")
+        axes.set(xticks=[], yticks=[])
+        return
+    axes.set(xlim=(0, 24), xticks=range(0, 25, 3), ylim=limits)
+    axes.set_xlabel(f"hour of the day ({panel.zones[0] if panel.zones else 'local time'})", labelpad=1)
+    axes.stairs(highest, edges, baseline=lowest, fill=True, color=_WIDE)
+    axes.stairs(high, edges, baseline=low, fill=True, color=_NARROW)
+    axes.stairs(median, edges, baseline=None, color=_BLUE, linewidth=1.4)
+    _finish(axes, panel.unit)
+
+
+def _finish(axes: Axes, unit: str) -> None:
+    axes.yaxis.set_major_formatter("{x:.6g}")  # short, and no factor above the axis
+    if unit in _TARGET_RANGE:
+        axes.axhspan(*_TARGET_RANGE[unit], color=_QUIET, linewidth=0, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _limits(readings: Floats, unit: str) -> tuple[float, float]:
+    """Return the ends of the vertical axis: of glucose at least what a sensor can report, so that rows compare."""
+    shown = np.append(readings, _SENSOR_RANGE.get(unit, () if len(readings) else (0, 1)))
+    room = (shown.max() - shown.min()) * 0.04 or abs(shown[0]) * 0.04 or 1.0
+    return float(shown.min() - room), float(shown.max() + room)
+
+
+def _start(panel: Panel) -> int:
+    """Return the seconds from 1970 to the first row of an item."""
+    return int(panel.starts[0].astype("datetime64[s]").astype(np.int64))
+
+
+def _span(panel: Panel) -> str:
+    length = len(panel) * panel.step
+    unit, size = next((one for one in _LENGTHS.items() if length >= 2 * one[1]), ("s", 1))
+    shown = f"{round(length / size, 1 if length < 10 * size else 0):,g} {unit}"
+    if panel.clock not in ("local", "utc"):
+        return shown
+    days = np.datetime_as_string(panel.stamps(np.array([0, len(panel) - 1])), unit="D")
+    return f"{' to '.join(dict.fromkeys(days))} ({shown})"
+
+
+def _plain(text: str, most: int = 60) -> str:
+    """Return a name as one line that fits, without signs that no file may hold."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."

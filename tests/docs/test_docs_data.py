@@ -1,0 +1,173 @@
+"""docs/data.md: its archive is made, its configurations are used, its commands are run and print what it shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+
+import numpy as np
+import pytest
+
+from tsfm_core.cli import main
+from tsfm_core.config.resolve import read_config
+from tsfm_core.opening import open_panel
+
+PAGE = "docs/data.md"
+
+
+@pytest.fixture
+def page(blocks, tmp_path, monkeypatch):
+    """The page's blocks, in a folder that holds its files and its archive."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TSFM_CACHE", str(tmp_path / "cache"))
+    own = [block for block in blocks if block.document == PAGE]
+    for block in own:
+        if block.path:
+            (tmp_path / block.path).write_text(block.text)
+    exec(compile((tmp_path / "make_archive.py").read_text(), PAGE, "exec"), {"__name__": "example"})
+    return own
+
+
+@pytest.fixture
+def tsfm(monkeypatch, capsys):
+    """``tsfm(words)``: its exit code and the lines that it prints, those that hold something."""
+
+    def run(words):
+        monkeypatch.setattr(sys, "argv", ["tsfm", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, [line.rstrip() for line in (said.out + said.err).splitlines() if line.strip()]
+
+    return run
+
+
+@pytest.fixture
+def check(tsfm):
+    """``check(config, *settings)``: the report on archive.csv by item, and its problems."""
+
+    def run(*settings):
+        words = ["data", "check", "archive.csv", "--config", "archive.yaml", "--json"]
+        _, lines = tsfm([*words, *(word for one in settings for word in ("--set", one))])
+        report = json.loads("\n".join(line for line in lines if line[0] in " {}"))
+        return {item["item_id"]: item for item in report["items"]}, [one["problem"] for one in report["problems"]]
+
+    return run
+
+
+RULES = ("data.unsorted=sort", "data.off_grid=floor", "data.duplicates=median", "data.shared_rows=drop")
+
+
+def test_every_command_runs_and_prints_what_is_shown(page, tsfm):
+    ran = 0
+    for block in page:
+        if block.language != "console":
+            continue
+        for line, shown in re.findall(r"^\$ (tsfm .*)\n((?:[^$\n].*\n|\n)*)", block.text, re.MULTILINE):
+            words = shlex.split(line)[1:]
+            if "KEY" in words:
+                words[words.index("KEY")] = json.loads("\n".join(tsfm(["data", "list", "--prepared", "--json"])[1]))[0][
+                    "key"
+                ]
+            code, printed = tsfm(words)
+            wanted = [one.rstrip() for one in shown.splitlines() if one.strip()]
+            assert code == int(any(one.startswith("problem: ") for one in wanted)), (line, printed)
+            whole = wanted if "..." not in wanted else [one for one in wanted if one != "..."]
+            assert [one for one in printed if one in whole] == whole, (line, printed)
+            assert not wanted or "..." in wanted or printed == wanted, (line, printed)
+            ran += 1
+    assert ran > 8
+
+
+def test_evaluations_that_are_shown_alone_cut_windows(page, tsfm, tmp_path):
+    base = next(block.text for block in page if block.path == "sliding.yaml")
+    alone = [block.text for block in page if block.language == "yaml" and block.text.startswith("evaluation:")]
+    assert len(alone) == 2
+    for at, text in enumerate(alone):
+        (tmp_path / f"alone_{at}.yaml").write_text(re.sub(r"^evaluation:.*\n", text, base, flags=re.MULTILINE))
+        code, printed = tsfm(["backtest", "naive", "--config", f"alone_{at}.yaml"])
+        assert code == 0, printed
+        assert any(re.fullmatch(r"patient_holdout: \d+ windows", line) for line in printed)
+
+
+def test_the_report_holds_what_was_put_into_the_archive(page, check):
+    items, problems = check()
+    assert (items["p1"]["rows"], items["p1"]["readings"]) == (576 - 30 + 2, 576 - 30)
+    assert (items["p1"]["duplicates"], items["p1"]["repeats"]) == (2, 1)
+    assert items["p1"]["longest_gap"] == "155min"
+    assert items["p1"]["gaps"] == {"45min": 1, "2h": 1, "6h": 0, "1D": 0}
+    assert items["p1"]["off_grid"] == sum(slot % 3 > 0 for slot in [*range(300), *range(330, 576), 10, 20])
+    assert items["p2"]["rows"] == 676
+    assert len(problems) == 5
+    items, problems = check(*RULES, "data.exclude=[p3]")
+    assert problems == []
+    assert [item["shared"] for item in items.values()] == [0, 100]
+
+
+def test_floor_moves_no_reading_ahead_and_median_counts_a_repeat_once(page):
+    config = read_config("archive.yaml", [*RULES, "data.exclude=[p3]"]).config
+    panel, _ = open_panel(config.data, config.task)
+    p1 = panel.columns["glucose"][: panel.offsets[1]]
+    with open("archive.csv") as file:
+        lines = [line.strip().split(",") for line in file][1:]
+    at = {
+        slot: [float(value) for who, when, value in lines if who == "p1" and when == stamp]
+        for slot, stamp in ((10, "2024-03-01 00:50:20"), (20, "2024-03-01 01:40:40"))
+    }
+    assert len(at[10]) == len(at[20]) == 2
+    assert p1[10] == np.float32(at[10][0])
+    assert p1[20] == np.float32(sum(at[20]) / 2)
+
+
+def test_rows_that_two_people_share_go_below_any_part_of_the_criterion(page, check):
+    """35 rows of a day are no evidence; 36 are."""
+    with open("archive.csv") as file:
+        lines = file.read().splitlines()
+    for count, found in ((35, 0), (36, 1)):
+        with open("archive.csv", "w") as file:
+            file.write("\n".join(lines[: len(lines) - 100 + count]) + "\n")
+        assert sum("share" in problem and "rows (same stamp" in problem for problem in check()[1]) == found
+
+
+def test_a_panel_is_keyed_by_what_it_is_made_of(page, tsfm):
+    def key(*settings):
+        words = ["data", "prepare", "simglucose_adult", "--json"]
+        _, lines = tsfm([*words, *(word for one in settings for word in ("--set", one))])
+        return json.loads("\n".join(line for line in lines if line[0] in " {}"))["key"]
+
+    first = key()
+    assert key("data.max_gap=30min") == key("data.min_observed=0.5") == key("data.stride=7") == first
+    assert len({first, key("data.imputation=parity"), key("data.exclude=[sim_01]"), key("data.features=parity")}) == 4
+
+
+def test_a_covariate_that_a_source_lacks_is_not_observed(page):
+    config = read_config("several.yaml").config
+    panel, _ = open_panel(config.data, config.task)
+    assert panel.item_ids == ("phone:app", "simglucose_adult:sim_01", "simglucose_adult:sim_02")
+    own = slice(0, int(panel.offsets[1]))
+    assert np.isnan(panel.columns["carbs_eaten_g"][own]).all()
+    # meals of 30 g from slot 20 to slot 560: 0 between them, not recorded outside
+    carbs = panel.columns["carbs_g"][own]
+    assert np.nansum(carbs) == 30 * 10
+    assert np.flatnonzero(np.isfinite(carbs)).tolist() == list(range(20, 561))
+
+
+def test_a_run_remembers_its_data(page, tsfm, tmp_path):
+    tsfm(
+        [
+            "backtest",
+            "naive",
+            "--config",
+            "archive.yaml",
+            "--set",
+            "split.temporal_holdout=0.2",
+            *(word for rule in (*RULES, "data.exclude=[p3]", "evaluation.stride=12") for word in ("--set", rule)),
+        ]
+    )
+    facts = json.loads(next(tmp_path.glob("experiments/naive/default/run_*/run.json")).read_text())
+    data = facts["data"]
+    assert {"source", "path", "licence", "reader", "fingerprint", "computed", "absent", "imputation"} <= set(data)
+    assert list(data["files"]["digests"]) == ["archive.csv"]
+    assert {"split", "windows", "dropped", "items_without_windows"} <= set(facts)
