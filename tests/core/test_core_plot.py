@@ -319,6 +319,24 @@ def test_any_id_can_be_drawn(panel, tmp_path, ending):
 
 
 @drawn
+@pytest.mark.parametrize("size", [1, 1e-4, 1e6])
+def test_nothing_sticks_out_of_the_sheet(panel, size):
+    from matplotlib.text import Text
+
+    made = panel(np.arange(600) * size, [math.nan] * 600, item_ids=("a" * 300, "b"), unit="custom:" + "u" * 80)
+    figure = panel_figure(made, quality_of(made))
+    figure.draw_without_rendering()
+    shown = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    assert len(shown) > 30
+    for text in shown:
+        box = text.get_window_extent()
+        assert box.xmin >= 0, text
+        assert box.ymin >= 0, text
+        assert box.xmax <= figure.bbox.xmax, text
+        assert box.ymax <= figure.bbox.ymax, text
+
+
+@drawn
 def test_the_command_writes_the_picture(folder, write, readings, tsfm):
     write(readings("abc", n=600, missing=0.1))
     plain = tsfm(*CHECK[:-1], "--json")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from operator import methodcaller
 from unittest import mock
@@ -84,7 +84,9 @@ def built(table, task=TASK, cuts=(), channels=(), folder=None, **data):
 
 def spans_of(panel):
     first = panel.starts.astype("datetime64[us]").astype(np.int64) // SLOT
-    return {item: (int(at), int(at + rows - 1)) for item, at, rows in zip(panel.item_ids, first, np.diff(panel.offsets))}
+    return {
+        item: (int(at), int(at + rows - 1)) for item, at, rows in zip(panel.item_ids, first, np.diff(panel.offsets))
+    }
 
 
 def cells_of(panel, channel="glucose"):
@@ -136,7 +138,9 @@ def test_a_panel_is_the_median_of_the_distinct_readings_of_each_slot(rows, rule,
         assert (item.rows, item.readings, item.slots) == (len(own), len(slots), np.ptp(spans[item.item_id]) + 1)
         assert item.off_grid == sum(stamp % SLOT != 0 for stamp in stamps)
         assert item.unsorted == sum(late < early for early, late in pairwise(stamps))
-        assert item.duplicates == len(own) - len({(stamp + (SLOT // 2) * (rule == "round")) // SLOT for stamp in stamps})
+        assert item.duplicates == len(own) - len(
+            {(stamp + (SLOT // 2) * (rule == "round")) // SLOT for stamp in stamps}
+        )
         assert item.repeats == sum(count - 1 for count in given_twice.values())
         assert item.impossible == sum(row in own and row not in kept for row in own)
         assert item.gaps == {gap: sum(one > seconds(gap) for one in between) for gap in GAPS}
@@ -307,7 +311,10 @@ def test_cutoffs_are_found_again_however_they_are_asked_for(data, pairs, more, b
         chosen = [pair for pair, one in zip(pairs, mask, strict=True) if one]
         assert pairs_of(whole.at(np.array(mask, bool))) == chosen
         assert pairs_of(whole.take(np.array(mask, bool))) == chosen
-        part = slice(*data.draw(st.tuples(*[st.one_of(st.none(), st.integers(-40, 40))] * 2)), data.draw(st.sampled_from([None, 1, 3, -2])))
+        part = slice(
+            *data.draw(st.tuples(*[st.one_of(st.none(), st.integers(-40, 40))] * 2)),
+            data.draw(st.sampled_from([None, 1, 3, -2])),
+        )
         assert pairs_of(whole.at(part)) == pairs[part]
         assert pairs_of(whole.take(part).take(slice(None, None, -1))) == pairs[part][::-1]
     other = cutoffs_of(more)
@@ -368,7 +375,11 @@ def test_each_row_is_in_one_set_and_no_truth_in_a_window_that_is_learnt_from(dat
             row
             for row in range(len(panel))
             if item[row] not in held
-            and stamps[row] >= np.datetime64(temporal if isinstance(temporal, datetime) else temporal.get(panel.item_ids[item[row]], datetime.max), "us")
+            and stamps[row]
+            >= np.datetime64(
+                temporal if isinstance(temporal, datetime) else temporal.get(panel.item_ids[item[row]], datetime.max),
+                "us",
+            )
         }
         assert sets.get("temporal_holdout", set()) == after
     for at in range(count):  # in time: what is learnt from, what is chosen by, what is tested
@@ -381,7 +392,10 @@ def test_each_row_is_in_one_set_and_no_truth_in_a_window_that_is_learnt_from(dat
         name: rule.cut(panel, task, lambda part: np.ones(len(part), bool), span.first, span.stop)[0]
         for name, span in split.spans.items()
     }
-    truths = {name: {row + step for row in one.cutoffs_at.tolist() for step in range(1, task.prediction_length + 1)} for name, one in found.items()}
+    truths = {
+        name: {row + step for row in one.cutoffs_at.tolist() for step in range(1, task.prediction_length + 1)}
+        for name, one in found.items()
+    }
     for name, rows in truths.items():
         assert rows <= sets[name]
     tested = {name: one for name, one in found.items() if name in split.test_sets}
@@ -502,7 +516,14 @@ def test_amounts_add_up_and_rates_are_held_for_a_day(rows, streams):
                 last = max(held[latest], key=lambda entry: entry[0])[0]
                 assert basal[item, slot] == [value for stamp, value in held[latest] if stamp == last][-1]
         given_in = sum(value for slot, found in eaten.items() if low <= slot <= high for _, value in found)
-        assert sum(carbs[item, slot] for slot in range(low, high + 1) if (item, slot) in carbs and not math.isnan(carbs[item, slot])) == given_in
+        assert (
+            sum(
+                carbs[item, slot]
+                for slot in range(low, high + 1)
+                if (item, slot) in carbs and not math.isnan(carbs[item, slot])
+            )
+            == given_in
+        )
         channel = next(one for one in quality.items if one.item_id == item).channels["carbs"]
         assert (channel["total"] or 0) == given_in
 
@@ -522,7 +543,9 @@ def test_rows_of_one_item_in_anothers_file_are_found_and_dropped(planted, at, le
     start = 1_704_060_000_000_000
 
     def track(item, length, later):
-        return [(item, start + later * 1_000_000 + step * SLOT, random_.randrange(levels) + 100.0) for step in range(length)]
+        return [
+            (item, start + later * 1_000_000 + step * SLOT, random_.randrange(levels) + 100.0) for step in range(length)
+        ]
 
     a, b = track("a", lengths[0], 0), [(*row[:2], row[2] + 500.5) for row in track("b", lengths[1], phase)]
     foreign = [("b", *row[1:]) for row in a[at : at + planted]]

@@ -1,4 +1,4 @@
-"""The plugin of docs/add-a-dataset.md: installed from its text, used on the archive that the page makes, counted by hand."""
+"""The plugin of docs/add-a-dataset.md: installed from its text, used on the page's own archive, counted by hand."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def check(tsfm):
 
 
 def _rows(name):
-    with open(f"archive/{name}.csv", newline="") as file:
+    with Path(f"archive/{name}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -142,7 +142,7 @@ def test_options_change_the_rows_and_unknown_ones_are_refused(page, check, tsfm)
     ],
 )
 def test_a_cell_that_cannot_be_read_is_named(page, tsfm, file, row, said):
-    with open(f"archive/{file}.csv", "a") as opened:
+    with Path(f"archive/{file}.csv").open("a") as opened:
         opened.write(f"{row}\n")
     code, _, err = tsfm("data", "check", "lakeside", "--path", "archive")
     assert (code, err.count("\n")) == (1, 1)

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tsfm_core.cli import main
 from tsfm_core.config.resolve import read_config
 from tsfm_core.opening import open_panel
 
+ROOT = Path(__file__).parents[2]
 PAGE = "docs/data.md"
 
 
@@ -68,9 +70,8 @@ def test_every_command_runs_and_prints_what_is_shown(page, tsfm):
         for line, shown in re.findall(r"^\$ (tsfm .*)\n((?:[^$\n].*\n|\n)*)", block.text, re.MULTILINE):
             words = shlex.split(line)[1:]
             if "KEY" in words:
-                words[words.index("KEY")] = json.loads("\n".join(tsfm(["data", "list", "--prepared", "--json"])[1]))[0][
-                    "key"
-                ]
+                newest = json.loads("\n".join(tsfm(["data", "list", "--prepared", "--json"])[1]))[0]
+                words[words.index("KEY")] = newest["key"]
             code, printed = tsfm(words)
             wanted = [one.rstrip() for one in shown.splitlines() if one.strip()]
             assert code == int(any(one.startswith("problem: ") for one in wanted)), (line, printed)
@@ -110,24 +111,24 @@ def test_floor_moves_no_reading_ahead_and_median_counts_a_repeat_once(page):
     config = read_config("archive.yaml", [*RULES, "data.exclude=[p3]"]).config
     panel, _ = open_panel(config.data, config.task)
     p1 = panel.columns["glucose"][: panel.offsets[1]]
-    with open("archive.csv") as file:
-        lines = [line.strip().split(",") for line in file][1:]
-    at = {
-        slot: [float(value) for who, when, value in lines if who == "p1" and when == stamp]
-        for slot, stamp in ((10, "2024-03-01 00:50:20"), (20, "2024-03-01 01:40:40"))
-    }
-    assert len(at[10]) == len(at[20]) == 2
-    assert p1[10] == np.float32(at[10][0])
-    assert p1[20] == np.float32(sum(at[20]) / 2)
+
+    def at(stamp):
+        return [float(line.split(",")[2]) for line in _lines() if line.startswith(f"p1,{stamp},")]
+
+    repeated, doubled = at("2024-03-01 00:50:20"), at("2024-03-01 01:40:40")
+    assert (len(repeated), len(set(repeated)), len(set(doubled))) == (2, 1, 2)
+    assert p1[10] == np.float32(repeated[0])
+    assert p1[20] == np.float32(sum(doubled) / 2)
 
 
-def test_rows_that_two_people_share_go_below_any_part_of_the_criterion(page, check):
-    """35 rows of a day are no evidence; 36 are."""
-    with open("archive.csv") as file:
-        lines = file.read().splitlines()
+def _lines():
+    return Path("archive.csv").read_text().splitlines()
+
+
+def test_two_people_share_rows_from_36_of_a_day_on(page, check):
+    lines = _lines()
     for count, found in ((35, 0), (36, 1)):
-        with open("archive.csv", "w") as file:
-            file.write("\n".join(lines[: len(lines) - 100 + count]) + "\n")
+        Path("archive.csv").write_text("\n".join(lines[: len(lines) - 100 + count]) + "\n")
         assert sum("share" in problem and "rows (same stamp" in problem for problem in check()[1]) == found
 
 
@@ -155,19 +156,16 @@ def test_a_covariate_that_a_source_lacks_is_not_observed(page):
 
 
 def test_a_run_remembers_its_data(page, tsfm, tmp_path):
-    tsfm(
-        [
-            "backtest",
-            "naive",
-            "--config",
-            "archive.yaml",
-            "--set",
-            "split.temporal_holdout=0.2",
-            *(word for rule in (*RULES, "data.exclude=[p3]", "evaluation.stride=12") for word in ("--set", rule)),
-        ]
-    )
+    settings = (*RULES, "data.exclude=[p3]", "split.temporal_holdout=0.2", "evaluation.stride=12")
+    words = ["backtest", "naive", "--config", "archive.yaml"]
+    assert tsfm([*words, *(word for one in settings for word in ("--set", one))])[0] == 0
     facts = json.loads(next(tmp_path.glob("experiments/naive/default/run_*/run.json")).read_text())
     data = facts["data"]
-    assert {"source", "path", "licence", "reader", "fingerprint", "computed", "absent", "imputation"} <= set(data)
+    told = (ROOT / PAGE).read_text().split("## What a run remembers")[1]
+    keys = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", told, re.MULTILINE)))
+    assert len(keys) > 8
+    assert set(keys) <= set(data)
+    assert data["preparation"]["off_grid"] == "floor"
+    assert data["shared_rows"] == [{"owner": "p1", "other": "p2", "rows": 100}]
     assert list(data["files"]["digests"]) == ["archive.csv"]
     assert {"split", "windows", "dropped", "items_without_windows"} <= set(facts)

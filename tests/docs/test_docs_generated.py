@@ -46,7 +46,8 @@ def test_every_model_of_ours_is_in_the_configuration_page(regenerate):
 
 
 def test_every_key_field_and_option_is_described(documents):
-    tables = ("docs/configuration.md", "docs/hooks.md", "docs/command-line.md")
+    pages = ("configuration", "hooks", "command-line", "data", "add-a-dataset")
+    tables = [f"docs/{page}.md" for page in pages]
     for name in tables:
         for line in documents[name].splitlines():
             if line.startswith("| `"):

@@ -17,6 +17,9 @@ EXPERIMENTS = {
     "t1d_uom/linear.yaml": "linear",
     "t1d_uom/zero_shot.yaml": "ttm",
     "t1d_uom/fine_tune.yaml": "ttm",
+    "t1d_uom/nocturnal.yaml": "linear",
+    "t1d_uom/nocturnal_zero_shot.yaml": "ttm",
+    "t1d_uom/prandial.yaml": "linear",
     "simglucose/naive.yaml": "naive",
     "simglucose/from_scratch.yaml": "ttm",
 }
@@ -45,7 +48,9 @@ def test_an_experiment_resolves_with_its_model(name):
     assert config.data
     assert config.split
     host().dataset(config.data.source)
-    host().protocol(config.evaluation.protocol)
+    protocol = host().protocol(config.evaluation.protocol)
+    if protocol.options_schema:
+        protocol.options_schema.model_validate(config.evaluation.options)
     for metric in config.evaluation.metrics:
         host().metric(metric)
     for baseline in config.evaluation.baselines:
@@ -61,8 +66,11 @@ def test_every_fragment_is_part_of_an_experiment():
     assert files - used == set()
 
 
-def test_the_experiments_on_one_data_set_share_data_split_and_evaluation():
+@pytest.mark.parametrize("protocol", ["sliding", "nocturnal", "prandial"])
+def test_the_experiments_of_one_protocol_share_data_split_and_evaluation(protocol):
     trees = [read_config(CONFIGS / "experiments" / name) for name in EXPERIMENTS if name.startswith("t1d_uom/")]
+    trees = [resolved for resolved in trees if resolved.config.evaluation.protocol == protocol]
+    assert trees
     for resolved in trees[1:]:
         assert resolved.config.task == trees[0].config.task
         assert resolved.config.split == trees[0].config.split

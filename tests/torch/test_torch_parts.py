@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.data_loader import BatchSamplerShard
+from torch.utils.data import BatchSampler
 
 from tsfm_core import CapabilityError, ConfigError
 from tsfm_torch import choose_device, fixed_batches, shuffled
@@ -127,3 +129,16 @@ def test_the_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         show(2)
     assert "training" in terminal.getvalue()
     assert "2/2" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("count", "ranks"), [(1000, 2), (1003, 3), (64, 4)])
+def test_ranks_share_one_order_and_no_window_is_doubled_or_lost(count, ranks):
+    def batches_of(rank):
+        batches = BatchSampler(ShuffledRows(count, seed=5), batch_size=8, drop_last=False)
+        return list(BatchSamplerShard(batches, num_processes=ranks, process_index=rank, even_batches=False))
+
+    shares = [batches_of(rank) for rank in range(ranks)]
+    taken = [row for share in shares for batch in share for row in batch]
+    assert sorted(taken) == list(range(count))
+    whole = list(BatchSampler(ShuffledRows(count, seed=5), batch_size=8, drop_last=False))
+    assert shares[0] == whole[::ranks][: len(shares[0])]
