@@ -167,7 +167,7 @@ def main() -> None:
             size = sum(file.stat().st_size for file in archive.iterdir()) / 1e6
             command = [sys.executable, __file__, "--one", str(archive), *(["--train"] if given.train else [])]
             environment = os.environ | {"TSFM_CACHE": f"{folder}/cache"}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
             *said, last = done.stdout.splitlines()
             found = json.loads(last)
             print(*said, sep="\n")

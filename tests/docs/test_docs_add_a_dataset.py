@@ -92,9 +92,11 @@ def test_every_command_runs(page, tsfm):
     ran = 0
     for block in page:
         if block.language == "console":
-            for line in re.findall(r"^\$ tsfm (.*)", block.text, re.MULTILINE):
+            for line, shown in re.findall(r"^\$ tsfm (.*)\n((?:[^$\n].*\n)*)", block.text, re.MULTILINE):
                 code, out, err = tsfm(*shlex.split(line))
                 assert code == 0, (line, out, err)
+                rest = iter([one.rstrip() for one in (out + err).splitlines()])
+                assert all(one == "..." or one in rest for one in shown.splitlines()), (line, out, err)
                 ran += 1
     assert ran == 4
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsfm_core.config.resolve import Resolved, read_config, require
+from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.store import ForecastFile
 from tsfm_core.data.windows import forecast_windows
 from tsfm_core.errors import ConfigError, DataError, listing
@@ -78,7 +79,7 @@ def predict(
     source = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}.get(Path(data).suffix.lower())
     if source is None:
         raise DataError(f"{data} is neither .csv nor .parquet", "the ending says how it is read")
-    given = {"data.source": source, "data.path": str(data), **(flags or {})}
+    given = {"data.source": source, "data.sources": [], "data.path": str(data), **(flags or {})}
     if _is_model(model):
         name, resolved, run = model, read_config(config, settings, given), None
     else:
@@ -87,7 +88,9 @@ def predict(
     loaded = load(name, resolved, "predict", from_run=run is not None)
     rows = require(resolved.config.data, "data", "tsfm predict")
     # these name the people of the config's own data
-    rows = rows.model_copy(update={"items": None, "exclude": (), "start": {}})
+    rows = rows.model_copy(
+        update={"items": None, "exclude": (), "start": {}} | (_prepared_as(run, rows) if run else {})
+    )
     panel, quality = open_panel(rows, loaded.task, extend=loaded.task.prediction_length)
     refuse(quality, str(data))
     windows, without = forecast_windows(panel, loaded.task, window_rule(rows, loaded.task))
@@ -120,6 +123,15 @@ def evaluate(run: Run | str | Path, metrics: Sequence[str] = (), unit: str | Non
 def load_run(path: str | Path, root: str | Path = "experiments") -> Run:
     """Return the run in a directory, or the one below ``root`` whose path ends so."""
     return find_run(str(path), Path(root))
+
+
+def _prepared_as(run: Run, data: DataConfig) -> dict[str, Any]:
+    """Return how a run's own data was laid on the grid, where ``data`` says nothing: new data is prepared alike."""
+    facts = run.facts["data"]
+    own = next(iter(facts["sources"].values())) if "sources" in facts else facts
+    same = ("kinds", "unsorted", "off_grid", "duplicates", "mixed_freq")
+    found = {name: own["preparation"].get(name) for name in same if not getattr(data, name)}
+    return {name: value for name, value in found.items() if value}
 
 
 def _is_model(name: str) -> bool:

@@ -8,8 +8,9 @@ Rows are given as they are recorded, a stream after the other. What is left out 
 - activity that is given again under another offset from UTC: of one ``start_time_s`` and activity type the first row
   in the file counts, and rows that say another amount are counted apart.
 
-Basal of kind R behaves as a rate in U/h that holds until the next row, kind L is a dose. An activity row stands at the
-begin of its quarter of an hour and holds what came in it: its steps reach up to 15 minutes beyond its stamp.
+Basal of kind R behaves as a rate in U/h that holds until the next row, kind L is a dose. An activity row is stamped with
+the begin of its quarter of an hour and holds what came in all of it; it is given 10 minutes later, so that on a grid of
+5 minutes it lies in the slot in which it is whole: a cutoff must not show steps that are not yet made.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = ["DATASET"]
 _NAME = "t1d_uom"
 _FORMAT = "%d/%m/%Y %H:%M"
 _HALF_YEAR = 183 * 86_400_000_000  # microseconds
+_KNOWN_AFTER = pd.Timedelta("10min")
 _TWICE = ["start_time_s", "activity_type"]
 
 
@@ -114,7 +116,8 @@ def _rows(source: Source, item: str, path: Path, stream: _Stream) -> Iterator[pa
     if stream.name == "basal":
         rate = _is_rate(rows["insulin_kind"], path)
         channels = {name: np.where(rate == (name == "basal_u_per_h"), one, np.nan) for name, one in channels.items()}
-    yield from events(source, item, stamps(rows[stream.stamp], path, _FORMAT), **channels)
+    times = stamps(rows[stream.stamp], path, _FORMAT)
+    yield from events(source, item, times + _KNOWN_AFTER if stream.name == "activity" else times, **channels)
 
 
 def _once(source: Source, item: str, rows: pd.DataFrame, amounts: list[str]) -> pd.DataFrame:
