@@ -137,7 +137,7 @@ def _train(folder: Path) -> dict[str, float]:
         "task": {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 512, "prediction_length": 96},
         "data": {"source": "parquet", "path": str(folder), "columns": {"item_id": "patient_id", "timestamp": "time"}},
         "split": {"patient_holdout": ["p00003"]},
-        "model": {"d_model": 16, "num_layers": 1},
+        "model": {"patch_length": 64, "d_model": 64, "num_layers": 2, "decoder_d_model": 64, "decoder_num_layers": 2},
         "training": {"strategy": "from_scratch", "max_steps": 40, "batch_size": 64},
         "evaluation": {"stride": 5000, "metrics": ["rmse"], "baselines": []},
         "output": {"root": str(folder / "runs")},

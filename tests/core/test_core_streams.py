@@ -14,7 +14,6 @@ from tsfm_core import Channel, Dataset, Feature, read_csv
 from tsfm_core.config.resolve import read_config
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.build import build_panel
-from tsfm_core.data.channels import plan_channels
 from tsfm_core.errors import ConfigError, DataError
 
 #: The folder of fake packages that the tests of the host have.
@@ -217,6 +216,7 @@ def test_readings_that_cannot_be_are_counted_and_are_none(laid):
     assert_same(column(panel, "glucose"), {clock: np.float32(value * 18.018) for clock, value in expected.items()})
     [item] = quality.items
     assert (item.impossible, item.rows, item.readings, item.duplicates) == (3, 6, 3, 0)
+    assert quality.notes == []
     with pytest.raises(ConfigError, match="data.valid_range is .*: the lowest possible reading comes first"):
         read_config({"data": {"source": "csv", "valid_range": [400, 40]}})
 

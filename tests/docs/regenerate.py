@@ -307,6 +307,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
         for kind in (records.ModelCard, records.Runtime, records.Job, records.Metric, records.Block, records.Dataset)
     },
     "record.EvaluationProtocol": record(records.EvaluationProtocol),
+    "record.Feature": record(records.Feature),
     "record.Source": record(records.Source),
     "record.Channel": record(records.Channel),
     "datasets": datasets,

@@ -71,7 +71,7 @@ def test_every_stream_comes_under_its_channel(read, raw):
     assert rows.of("uom9", "basal_u") == [("2024-02-01 08:42:00", 9.0)]
     assert rows.of("uom9", "carbs_g") == [("2024-02-01 07:00:00", 13.5)]
     assert rows.of("uom9", "steps") == [("2024-02-01 12:55:00", 120.0)]  # its quarter of an hour is over at 13:00
-    assert rows.of("uom9", "active_kcal") == [("2024-02-01 12:45:00", 3.0)]
+    assert rows.of("uom9", "active_kcal") == [("2024-02-01 12:55:00", 3.0)]
     assert rows.counts == {}
     kinds = {name: (channel.kind, channel.unit) for name, channel in host().dataset("t1d_uom").channels.items()}
     assert kinds["basal_u_per_h"] == ("rate", "U/h")

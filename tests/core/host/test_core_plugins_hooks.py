@@ -164,6 +164,29 @@ def rows(source):
     assert "SYNTHETIC" in done.out
 
 
+def test_hook_features(site, tsfm, config):
+    source = """
+from tsfm_core import Feature
+
+def rising(channels, minutes, step):
+    import numpy as np
+
+    return np.diff(channels["glucose"], prepend=np.nan) / step
+
+@hookimpl
+def features():
+    return [Feature("rate_of_change", "difference to the reading before", "mg/dL/s", ("glucose",), rising)]
+"""
+    site.plugin("fake-features", source)
+    task = ["--set", "task.past_covariates=[rate_of_change]"]
+    checked = tsfm("data", "check", "--config", config, *task, "--json")
+    assert checked.code == 0, checked.err
+    facts = json.loads(checked.out)
+    assert facts["computed"] == {"rate_of_change": "difference to the reading before"}
+    assert all(item["channels"]["rate_of_change"]["recorded"] > 0 for item in facts["items"])
+    assert all(item["readings"] > item["channels"]["rate_of_change"]["recorded"] for item in facts["items"])
+
+
 def test_hook_protocols(site, tsfm, config):
     source = """
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tsfm_core.data.read import read_csv, read_parquet
+from tsfm_core.data.read import csv_columns, parquet_columns, read_csv, read_parquet
 from tsfm_core.hookspecs import hookimpl
 from tsfm_core.records import Dataset, EvaluationProtocol, Source
 
@@ -25,8 +25,16 @@ __all__ = ["datasets", "protocols"]
 def datasets() -> list[Dataset]:
     """Return the sources for files of one's own."""
     return [
-        Dataset("csv", "a csv file with a header, columns named by data.columns", "your own", _read_csv),
-        Dataset("parquet", "a parquet file, columns named by data.columns", "your own", _read_parquet),
+        Dataset(
+            "csv", "a csv file with a header, columns named by data.columns", "your own", _read_csv, names=csv_columns
+        ),
+        Dataset(
+            "parquet",
+            "a parquet file, or a folder of them, columns named by data.columns",
+            "your own",
+            _read_parquet,
+            names=parquet_columns,
+        ),
     ]
 
 

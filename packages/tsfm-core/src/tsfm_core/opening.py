@@ -148,7 +148,7 @@ def _files(dataset: Dataset, data: DataConfig) -> SourceFiles:
         files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
     root = path if path is not None and path.is_dir() else (files[0].parent if files else Path())
     try:
-        return hash_files(root, files)
+        return hash_files(dataset.name, root, files)
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}", "check data.path") from error
 

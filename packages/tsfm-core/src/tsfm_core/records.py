@@ -199,7 +199,8 @@ class Dataset:
     :param name: what ``data.source`` says.
     :param summary: one line for ``tsfm data list``.
     :param licence: of the data.
-    :param read: as above; a DataError names a file that is missing or not as it should be.
+    :param read: ``read(source)`` yields record batches as they are recorded; a DataError names a file that is missing or
+        not as it should be.
     :param columns: the column of each role and channel (``item_id``, ``timestamp``, ``target``, covariates by name;
         ``timezone``, an IANA name for each row, where the stamps are instants).
     :param target: name of the target channel, where the data set fixes it.
@@ -213,6 +214,8 @@ class Dataset:
         ``none`` (the order and the distances are all that is true).
     :param version: of the reader: another one where the same files give other rows.
     :param files: ``files(path)``, what the rows are read from; by default the file, or all files below the folder.
+    :param names: ``names(path)``, the columns that the files hold, where ``channels`` does not say: one of several
+        sources may lack some.
     :param options_schema: pydantic class of ``data.options``.
     :param task_unit: the unit of a task that names none; default: ``unit``.
     """
@@ -232,6 +235,7 @@ class Dataset:
     clock: Literal["local", "utc", "time_of_day", "none"] = "local"
     version: str = "1"
     files: Callable[[Path | None], Sequence[Path]] | None = None
+    names: Callable[[Path | None], Sequence[str]] | None = None
     options_schema: type[BaseModel] | None = None
     task_unit: str | None = None
 
@@ -267,7 +271,7 @@ class EvaluationProtocol:
     :param cutoffs: ``cutoffs(panel, stride, options)`` marks the rows of the panel where a cutoff may stand, ``[rows]``
         bool. It is called on groups of whole items, and must not depend on the grouping.
     :param name: what ``evaluation.protocol`` says.
-    :param definition: the rule in words; part of the protocol digest.
+    :param definition: the rule in words.
     :param options_schema: pydantic class of ``evaluation.options``.
     :param needs: ``needs(options)``: channels beside the target that the panel must hold, such as carbohydrates.
     """

@@ -50,6 +50,9 @@ def datasets() -> list[Dataset]:
             unit="mg/dL",
             freq="5min",
             synthetic=True,
+            origin="ships with tsfm-glucose, made by its tools/simulate_adults.py",
+            files=lambda path: [_FILE],
+            names=_bundled_columns,
         ),
     ]
 
@@ -76,6 +79,13 @@ def commands(app: Any) -> None:
     from tsfm_glucose.demo import demo
 
     app.command()(demo)
+
+
+def _bundled_columns(path: Path | None) -> list[str]:
+    import pyarrow.parquet as pq
+
+    names: list[str] = pq.read_schema(_FILE).names
+    return names
 
 
 def _read_bundled(source: Source) -> Iterator[pa.RecordBatch]:

@@ -20,7 +20,10 @@ __all__ = ["app"]
 
 app = typer.Typer(name="data", no_args_is_help=True)
 SourceName = Annotated[
-    str, typer.Argument(help="A csv or parquet file, a folder of parquet files, or a data set's name.")
+    str | None,
+    typer.Argument(
+        help="A csv or parquet file, a folder of parquet files, or a data set's name; default: the config's."
+    ),
 ]
 SourcePath = Annotated[str | None, typer.Option("--path", help="Over data.path: the file or folder.", metavar="PATH")]
 _ITEMS = {
@@ -77,7 +80,7 @@ def list_(
 
 @app.command()
 def check(
-    source: SourceName,
+    source: SourceName = None,
     path: SourcePath = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Draw the items too, into a .png or .svg file.", metavar="FILE")
@@ -107,7 +110,7 @@ def check(
 
 @app.command()
 def prepare(
-    source: SourceName,
+    source: SourceName = None,
     path: SourcePath = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -176,6 +179,7 @@ def _sources() -> list[dict[str, Any]]:
             "summary": one.summary,
             "origin": one.origin,
             "channels": {channel: about.unit for channel, about in one.channels.items()},
+            "options": list(one.options_schema.model_fields) if one.options_schema else [],
         }
         for name, given in host().contributions("datasets").items()
         for package, one in given
@@ -183,17 +187,17 @@ def _sources() -> list[dict[str, Any]]:
 
 
 def _open(
-    command: str, source: str, path: str | None, config: Path | None, settings: list[str] | None
+    command: str, source: str | None, path: str | None, config: Path | None, settings: list[str] | None
 ) -> tuple[Panel, Quality, float]:
     from tsfm_core.config.resolve import read_config, require
     from tsfm_core.opening import open_panel
 
-    flags = _flags(source, path)
+    flags = _flags(source, path) if source else {"data.path": path}
     resolved = read_config(config, settings or (), flags)
-    if resolved.config.task is None:
+    if resolved.config.task is None and source:
         resolved = read_config(config, settings or (), _task_of(source, flags) | flags)
-    task = require(resolved.config.task, "task", f"tsfm data {command} {source}")
     data = require(resolved.config.data, "data", f"tsfm data {command}")
+    task = require(resolved.config.task, "task", f"tsfm data {command} {source or ''}".rstrip())
     start = perf_counter()
     return *open_panel(data, task), perf_counter() - start
 
@@ -207,10 +211,10 @@ def _flags(source: str, path: str | None) -> dict[str, Any]:
     if found is None and Path(source).is_dir() and any(Path(source).rglob("*.parquet")):
         found = "parquet"
     if found is None:
-        return {"data.source": source} | ({"data.path": path} if path else {})
+        return {"data.source": source, "data.sources": []} | ({"data.path": path} if path else {})
     if path:
         raise DataError(f"{source} and --path {path} both say where the data is", "give one of them")
-    return {"data.source": found, "data.path": source}
+    return {"data.source": found, "data.sources": [], "data.path": source}
 
 
 def _task_of(source: str, flags: dict[str, Any]) -> dict[str, Any]:

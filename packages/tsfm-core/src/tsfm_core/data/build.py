@@ -91,11 +91,13 @@ def _build(
             met.see(table)
             sketch.add(table)
             spill.add(table)
-        suspects = sketch.suspects() if data.shared_rows != "keep" else []
+        suspects = sketch.suspects(reading.ids) if data.shared_rows != "keep" else []
+        if sketch.blind:
+            reading.notes["", "too many readings a day to look for rows that items share"] = 0
         shared = find_shared(suspects, spill.buckets()) if suspects else []
         wide, grid = _grids(met, reading, data, task, streams, extend)
         pieces = _pieces(spill, shared if data.shared_rows == "drop" else [], rules, step_us, data, streams, met)
-        read, outside = lay(pieces, wide, Path(aside), channels.read, factor, reading.ids)
+        read, outside = lay(pieces, wide, grid.first, Path(aside), channels.read, factor, reading.ids)
         zones = (
             tuple(reading.zones.get(int(code), data.timezone or "") for code in wide.codes) if reading.instants else ()
         )

@@ -54,23 +54,27 @@ def location() -> Path:
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tsfm"
 
 
-def hash_files(root: Path, files: Sequence[Path]) -> SourceFiles:
-    """Return the contents' hashes; a file whose size, time and inode are as before is not read again."""
+def hash_files(name: str, root: Path, files: Sequence[Path]) -> SourceFiles:
+    """Return the contents' hashes; a file whose size, time and inode are as before is not read again.
+
+    :param name: of the data set: two of them may read one folder.
+    """
     source = files[0] if len(files) == 1 else root  # one of several files in a folder is a source of its own
-    memo_path = location() / "sources" / f"{hashlib.sha256(str(source.absolute()).encode()).hexdigest()[:32]}.json"
+    memo_key = hashlib.sha256(f"{name}\0{source.absolute()}".encode()).hexdigest()[:32]
+    memo_path = location() / "sources" / f"{memo_key}.json"
     memo = _memo(memo_path)
     found: dict[str, list[Any]] = {}
     for file in files:
-        name = str(file.relative_to(root)) if file.is_relative_to(root) and file != root else file.name
+        path = str(file.relative_to(root)) if file.is_relative_to(root) and file != root else file.name
         state = file.stat()
         mark = [state.st_size, state.st_mtime_ns, state.st_ino]
-        if memo.get(name, [None])[:3] == mark:
-            found[name] = memo[name]
+        if memo.get(path, [None])[:3] == mark:
+            found[path] = memo[path]
         else:
             with file.open("rb") as opened:
-                found[name] = [*mark, hashlib.file_digest(opened, "sha256").hexdigest()]
+                found[path] = [*mark, hashlib.file_digest(opened, "sha256").hexdigest()]
     changed = sorted(
-        name for name in {*memo, *found} if memo and memo.get(name, [None])[-1] != found.get(name, [None])[-1]
+        path for path in {*memo, *found} if memo and memo.get(path, [None])[-1] != found.get(path, [None])[-1]
     )
     if found != memo:
         try:
@@ -78,7 +82,7 @@ def hash_files(root: Path, files: Sequence[Path]) -> SourceFiles:
             write_json(memo_path, found)
         except OSError as error:
             raise _unwritable(error) from error
-    return SourceFiles({name: one[-1] for name, one in found.items()}, tuple(changed))
+    return SourceFiles({path: one[-1] for path, one in found.items()}, tuple(changed))
 
 
 def _memo(path: Path) -> dict[str, list[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.errors import DataError, did_you_mean, listing
@@ -44,26 +45,33 @@ def plan_channels(
     :param features: by name, those that are installed.
     :param extra: channels beside the task's that the panel must hold.
     :param may_lack: whether a channel that the source cannot give is NaN: one of several sources.
-    :raises DataError: for a feature that has several sets and none of them is ``data.features``, or a known covariate
-        that is computed from what is not known.
+    :raises DataError: for a feature that has several sets and not one of them is ``data.features``, one that needs
+        itself, or a known covariate that is computed from what is not known.
     """
     held = tuple(dict.fromkeys((*task.channels, *extra)))
     read: list[str] = [task.target]
     computed: list[Feature] = []
     absent: list[str] = []
 
-    def resolve(name: str) -> bool:
-        """Find one channel; return whether this source can give it."""
+    unfixed = may_lack and not dataset.channels and dataset.names is not None
+    there = set(dataset.names(Path(data.path) if data.path else None)) if unfixed and dataset.names else None
+
+    def resolve(name: str, above: tuple[str, ...] = ()) -> bool:
+        """Find one channel, which those ``above`` need; return whether this source can give it."""
         if name in read or any(one.name == name for one in computed):
             return True
+        if name in above:
+            said = f"{name} is computed from itself: {', '.join((*above, name))}"
+            raise DataError(said, "correct the package that gives it")
         named = name in data.columns or name in dataset.channels
         if not named and name in features:
             feature = _chosen(name, features[name], data.features)
-            if not all(resolve(need) for need in feature.needs):
+            if not all(resolve(need, (*above, name)) for need in feature.needs):
                 return False
             computed.append(feature)
             return True
-        if not named and dataset.channels and may_lack:
+        column = data.columns.get(name, dataset.columns.get(name, name))
+        if may_lack and ((not named and dataset.channels) or (there is not None and column not in there)):
             return False
         if not named and dataset.channels:
             known = [*dataset.channels, *features]
@@ -77,6 +85,10 @@ def plan_channels(
         if not resolve(name):
             read[:], computed[:] = before
             absent.append(name)
+    clocked = [feature.name for feature in computed if feature.known]
+    if clocked and dataset.clock == "none":
+        said = f"{dataset.name} has no time of day: its dates and times are placeholders"
+        raise DataError(f"{clocked[0]} cannot be computed; {said}", f"leave out {listing(clocked)}")
     for name in task.known_covariates:
         unknown = [one for one in computed if one.name == name and not one.known]
         if unknown:
@@ -92,4 +104,6 @@ def _chosen(name: str, offered: Sequence[Feature], wanted: str) -> Feature:
         raise DataError(
             f"{name} is not in the set data.features: {wanted}", f"sets: {listing(one.set for one in offered)}"
         )
+    if len(of_set) > 1:
+        raise DataError(f"two features are called {name!r} in the set {wanted}", "uninstall one of them")
     return of_set[0]

@@ -19,7 +19,7 @@ _MAP_IT = "map the right column with data.columns"
 _FORMAT = "set data.timestamp_format, such as '%d/%m/%Y %H:%M'"
 _LEAVE_IT = "leave a reading that is not there empty"
 _SAY_ZONE = "write naive local times, or set data.timezone to the people's zone"
-_NO_ZONE = "the stamps are local already: leave data.timezone out"
+_NO_ZONE = "the stamps are local already: leave data.timezone out, and data.columns.timezone"
 _MICROSECONDS = pa.timestamp("us")
 #: What would break lines, and ids that are joined for a hash.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -156,11 +156,14 @@ def _formatted(
     hint = f"data.timestamp_format is {form!r}"
     if "%" not in form:  # "mixed" and "ISO8601" are words of pandas
         raise DataError(f"{where}: data.timestamp_format {form!r} is no strptime format", _FORMAT)
+    offsets = "%z" in form.replace("%%", "")
+    if offsets and not instants:
+        raise DataError(f"{where}: {name!r} has an offset from UTC, such as {text[0]!r}", _SAY_ZONE)
     try:
-        stamps = pd.to_datetime(text, format=form, errors="coerce", utc=instants and "%z" in form)
+        stamps = pd.to_datetime(text, format=form, errors="coerce", utc=offsets)
     except (ValueError, re.error) as error:  # re: one directive twice
         raise DataError(f"{where}: {name!r} cannot be read: {str(error).splitlines()[0]}", hint) from error
-    if instants and "%z" not in form:
+    if instants and not offsets:
         raise DataError(f"{where}: data.timestamp_format {form!r} reads no offset from UTC", _NO_ZONE)
     if instants:
         stamps = stamps.dt.tz_localize(None)

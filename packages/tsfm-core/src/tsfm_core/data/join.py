@@ -23,7 +23,7 @@ def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], fol
     :raises DataError: where local times and instants would meet on one grid.
     """
     clocks = {name: panel.clock for name, panel in panels.items()}
-    if len(set(clocks.values())) > 1:
+    if "utc" in clocks.values() and len(set(clocks.values())) > 1:
         said = ", ".join(f"{name}: {clock}" for name, clock in clocks.items())
         raise DataError(f"the sources' clocks differ ({said})", "train on them apart")
     parts = sorted(
@@ -67,7 +67,8 @@ def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], fol
             },
         },
         tuple(panels[name].zones[at] for _, name, at in parts) if first.zones else (),
-        first.clock,
+        # what holds for all: a placeholder among them makes the dates of all uncertain
+        next(clock for clock in ("utc", "none", "time_of_day", "local") if clock in clocks.values()),
     )
     save_items(
         joined, folder, [f"channel_{number}.npy" for number in range(len(columns))], {"report": report.to_json()}

@@ -53,10 +53,17 @@ def new_column(path: Path, rows: int) -> Column:
 
 
 def lay(
-    pieces: Iterable[Cells], grid: Grid, folder: Path, channels: Sequence[str], factor: float, names: Sequence[str]
+    pieces: Iterable[Cells],
+    grid: Grid,
+    first: Rows,
+    folder: Path,
+    channels: Sequence[str],
+    factor: float,
+    names: Sequence[str],
 ) -> tuple[dict[str, Column], Rows]:
-    """Return one mapped column a channel, and how many cells each item has outside its rows, ``[I]``.
+    """Return one mapped column a channel, and how many slots with a value each item has outside its panel, ``[I]``.
 
+    :param first: ``[I]`` the slot of each item's first row in the panel; the grid may begin earlier.
     :param factor: from the source's unit to the panel's, for the target: the first channel.
     :param names: ids by code, for a sentence.
     """
@@ -69,7 +76,8 @@ def lay(
         at = np.where(cells.codes < size, place[np.minimum(cells.codes, size - 1)], -1)
         after = cells.slots - grid.first[at]
         inside = (at >= 0) & (after >= 0) & (after < np.diff(grid.offsets)[at])
-        outside += np.bincount(at[(at >= 0) & ~inside], minlength=len(outside))
+        held = (at >= 0) & np.isfinite(cells.values).any(axis=1)
+        outside += np.bincount(at[held & ~(inside & (cells.slots >= first[at]))], minlength=len(outside))
         rows = grid.offsets[at[inside]] + after[inside]
         for number, column in enumerate(columns.values()):
             with np.errstate(over="ignore"):  # refused below
@@ -124,12 +132,18 @@ def finish_items(
         for feature in channels.computed:
             length = len(slots) if feature.known else int(end - begin)
             minutes = _minutes(stamps[:length], zones[at] if zones else None, feature.known)
-            values[feature.name] = feature.compute({need: values[need] for need in feature.needs}, minutes, grid.step)
+            needed = {need: _fitted(values[need], length) for need in feature.needs}
+            values[feature.name] = feature.compute(needed, minutes, grid.step)
         for name, column in columns.items():
             if name not in channels.absent:
                 found = values[name][lead : lead + rows] if name in known else values[name][lead : end - begin]
                 column[grid.offsets[at] : grid.offsets[at] + len(found)] = np.where(np.isnan(found), np.nan, found)
     return columns
+
+
+def _fitted(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:
+    """Return the first ``length`` values, NaN where there are fewer: what is known goes on after the last row."""
+    return np.pad(values[:length], (0, max(length - len(values), 0)), constant_values=np.nan)
 
 
 def _minutes(stamps: npt.NDArray[np.datetime64], zone: str | None, required: bool) -> Rows:

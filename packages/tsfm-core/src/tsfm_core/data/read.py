@@ -12,7 +12,7 @@ from tsfm_core.errors import DataError, did_you_mean, listing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read_csv", "read_parquet"]
+__all__ = ["check_quotes", "csv_columns", "parquet_columns", "read_csv", "read_parquet"]
 
 #: What a folder of parquet files is called where its column is null.
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -30,7 +30,8 @@ def read_csv(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBat
 
     path = _existing(path, "csv")
     try:
-        with pc.open_csv(path) as reader:
+        parse = pc.ParseOptions(newlines_in_values=check_quotes(path))
+        with pc.open_csv(path, parse_options=parse) as reader:
             names = list(reader.schema.names)
         _require_columns(path, names, columns)
         convert = pc.ConvertOptions(
@@ -39,13 +40,41 @@ def read_csv(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBat
             strings_can_be_null=True,
             null_values=NULLS,
         )
-        with pc.open_csv(path, convert_options=convert) as reader:
+        with pc.open_csv(path, parse_options=parse, convert_options=convert) as reader:
             yield from reader
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}", "write it again as UTF-8") from error
     except (pa.ArrowException, OSError) as error:
         hint = "every row needs as many cells as the header, in UTF-8"
         raise DataError(f"{path} is not a csv table: {_first_line(error)}", hint) from error
+
+
+def check_quotes(path: Path, separator: str = ",") -> bool:
+    """Refuse a csv file with a quote that nothing closes: it would hide the rows up to the next one.
+
+    :return: whether a cell holds a line break.
+    :raises DataError: naming the line.
+    """
+    import csv
+
+    with path.open("rb") as file:
+        if not any(b'"' in part for part in iter(lambda: file.read(1 << 20), b"")):
+            return False
+    at = 0
+
+    def odd() -> Iterator[str]:  # only a line with an odd number of quotes opens or closes a cell that has several
+        nonlocal at
+        with path.open(encoding="latin-1", newline="\n") as lines:  # quotes are one byte in UTF-8 too
+            for number, line in enumerate(lines, 1):
+                if line.count('"') % 2:
+                    at = number
+                    yield line
+
+    try:
+        return sum(1 for _ in csv.reader(odd(), delimiter=separator, strict=True)) > 0
+    except csv.Error as error:
+        said = f"{path} is not a csv table: line {at} opens a quote that nothing closes, or closes one too early"
+        raise DataError(said, "close it, or write a quote inside a cell twice, in quotes") from error
 
 
 def read_parquet(path: Path | None, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -58,13 +87,46 @@ def read_parquet(path: Path | None, columns: Sequence[str]) -> Iterator[pa.Recor
     if path is None or not path.is_dir():
         yield from _read_parquet_file(_existing(path, "parquet"), columns, {})
         return
+    for file, keys in _parquet_files(path).items():
+        yield from _read_parquet_file(file, columns, keys)
+
+
+def csv_columns(path: Path | None) -> list[str]:
+    """Return the header of a csv file."""
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    path = _existing(path, "csv")
+    try:
+        with pc.open_csv(path) as reader:
+            return list(reader.schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a csv table: {_first_line(error)}", "check data.path") from error
+
+
+def parquet_columns(path: Path | None) -> list[str]:
+    """Return the columns of a parquet file, or of the first one below a folder, with those that its folders give."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = _parquet_files(path) if path is not None and path.is_dir() else {_existing(path, "parquet"): {}}
+    file, keys = next(iter(files.items()))
+    try:
+        return [*pq.read_schema(file).names, *keys]
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} is not a parquet file: {_first_line(error)}", "check data.path") from error
+
+
+def _parquet_files(path: Path) -> dict[Path, dict[str, str | None]]:
+    """Return the parquet files below a folder, in the order of their paths, and the columns that their folders give."""
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".parquet", ".pq") and file.is_file())
     if not files:
         raise DataError(f"{path} is a folder without a parquet file", "check data.path")
+    found = {}
     for file in files:
         keys = (part.partition("=") for part in file.relative_to(path).parts[:-1] if "=" in part)
-        values = {key: None if value == _NO_VALUE else unquote(value) for key, _, value in keys}
-        yield from _read_parquet_file(file, columns, values)
+        found[file] = {key: None if value == _NO_VALUE else unquote(value) for key, _, value in keys}
+    return found
 
 
 def _read_parquet_file(path: Path, columns: Sequence[str], keys: Mapping[str, str | None]) -> Iterator[pa.RecordBatch]:

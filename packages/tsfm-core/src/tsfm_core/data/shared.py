@@ -7,8 +7,9 @@ and values repeat. Every row that two such items have in common then counts as s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ Rows = npt.NDArray[np.int64]
 _DAY_US = 86_400_000_000
 _AT_LEAST, _VALUES = 36, 12
 _KEPT = 1_000_000
+#: Items that have one reading in common, up to which every two of them are compared.
+_COPIES = 5
 
 
 @dataclass(frozen=True)
@@ -67,37 +70,54 @@ class Sketch:
             self._parts = [(codes[keep], stamps[keep], values[keep])]
             self._count = int(keep.sum())
 
-    def suspects(self) -> list[tuple[int, int]]:
-        """Return the pairs of items, each with the smaller code first, that share a day."""
+    @property
+    def blind(self) -> bool:
+        """Return whether there were too many readings on every day to keep one."""
+        return self._shift > 0 and not self._count
+
+    def suspects(self, ids: Sequence[str]) -> list[tuple[int, int]]:
+        """Return the pairs of items that share a day, by code, each with the first by ``ids`` first."""
         codes, stamps, values = self._joined()
+        by_id = np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+        codes = np.argsort(by_id)[codes]  # in any order that the rows came in the same pairs, in the same order
         order = np.lexsort((codes, values, stamps))
+        order = order[_changes(codes[order]) | _changes(stamps[order]) | _changes(values[order])]
         codes, stamps, values = codes[order], stamps[order], values[order]
-        same = (np.diff(stamps) == 0) & (np.diff(values) == 0) & (np.diff(codes) != 0)
-        first, second = codes[:-1][same], codes[1:][same]
-        matched, at_days = values[:-1][same], stamps[:-1][same] // _DAY_US
+        same = [(0, np.empty(0, np.int64))]
+        for lag in range(1, min(_COPIES, len(codes))):
+            same.append((lag, np.flatnonzero((stamps[lag:] == stamps[:-lag]) & (values[lag:] == values[:-lag]))))
+        rows = np.concatenate([at for _, at in same])
+        first, second = codes[rows], codes[np.concatenate([at + lag for lag, at in same])]
+        matched, at_days = values[rows], stamps[rows] // _DAY_US
         pairs, pair = np.unique(first * (codes.max(initial=0) + 1) + second, return_inverse=True)
         _, group, counts = np.unique(at_days * len(pairs) + pair, return_inverse=True, return_counts=True)
-        found: list[tuple[int, int]] = []
+        by_group, ends = np.argsort(group, kind="stable"), np.cumsum(counts)
+        found: set[tuple[int, int]] = set()
         for at in np.flatnonzero(counts >= _AT_LEAST):
-            rows = group == at
-            one, two, day = int(first[rows][0]), int(second[rows][0]), int(at_days[rows][0])
+            rows = by_group[ends[at] - counts[at] : ends[at]]
+            one, two, day = int(first[rows[0]]), int(second[rows[0]]), int(at_days[rows[0]])
             if (one, two) in found or len(np.unique(matched[rows])) < _VALUES:
                 continue
             today = stamps // _DAY_US == day
             both = np.intersect1d(stamps[today & (codes == one)], stamps[today & (codes == two)])
             if 2 * counts[at] >= len(both):
-                found.append((one, two))
-        return found
+                found.add((one, two))
+        return [(int(by_id[one]), int(by_id[two])) for one, two in sorted(found)]
 
     def _sampled(self, stamps: Rows) -> npt.NDArray[np.bool_]:
-        # days by the low bits of a multiplicative hash, so that weekdays are not favoured
-        mixed = (stamps // _DAY_US).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        # days by the low bits of a multiplicative hash, so that weekdays are not favoured, nor 1970-01-01
+        mixed = (stamps // _DAY_US + 1_000_003).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         sampled: npt.NDArray[np.bool_] = (mixed >> np.uint64(40)) % np.uint64(1 << self._shift) == 0
         return sampled
 
     def _joined(self) -> tuple[Rows, Rows, npt.NDArray[np.float64]]:
         codes, stamps, values = (np.concatenate([part[at] for part in self._parts]) for at in range(3))
         return codes, stamps, values
+
+
+def _changes(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which values differ from the one before, ``[n]``; the first does."""
+    return np.concatenate([[True], column[1:] != column[:-1]])[: len(column)]
 
 
 def find_shared(suspects: Iterable[tuple[int, int]], tables: Iterable[Table]) -> list[SharedRows]:

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.columns import item_codes, numbers, row_stamps
-from tsfm_core.errors import DataError, did_you_mean, listing
+from tsfm_core.errors import DataError, PluginError, did_you_mean, listing
 from tsfm_core.records import Dataset, Source
 from tsfm_core.task import Task
 from tsfm_core.zones import check_zone
@@ -55,10 +56,29 @@ class Table:
 
 def with_rules(dataset: Dataset, data: DataConfig) -> DataConfig:
     """Return ``data`` with every rule said: by the config, else by the data set, else refused."""
-    rules = {**_DEFAULTS, "valid_range": None} | dict(dataset.rules)
+    rules = {**_DEFAULTS, "valid_range": None} | _checked_rules(dataset)
     kinds = {name: channel.kind for name, channel in dataset.channels.items()} | data.kinds
     unsaid = {name: rule for name, rule in rules.items() if getattr(data, name) is None}
     return data.model_copy(update=unsaid | {"kinds": kinds})
+
+
+def _checked_rules(dataset: Dataset) -> dict[str, Any]:
+    """Return a data set's rules as ``data`` holds them.
+
+    :raises PluginError: for one that is no rule, or says what it cannot.
+    """
+    known = {*_DEFAULTS, "timestamp_format", "valid_range"}
+    wrong = [name for name in dataset.rules if name not in known]
+    if wrong:
+        hint = did_you_mean(wrong[0], known) or f"there are {listing(sorted(known))}"
+        raise PluginError(f"the data set {dataset.name} has a rule {wrong[0]!r}; {hint}", "tell its author")
+    try:
+        checked = DataConfig.model_validate({"source": dataset.name, **dataset.rules})
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        said = f"the data set {dataset.name} has the rule {name}: {dataset.rules.get(name)!r}"
+        raise PluginError(f"{said}, which cannot be", "tell its author") from error
+    return {name: getattr(checked, name) for name in dataset.rules}
 
 
 def column_names(dataset: Dataset, data: DataConfig, task: Task, channels: tuple[str, ...]) -> dict[str, str]:
@@ -186,7 +206,14 @@ class Reading:
         pairs = pa.table({"code": codes, "zone": pc.cast(zones, pa.string())}).group_by(["code", "zone"]).aggregate([])
         ids = self.ids
         for code, zone in zip(pairs["code"].to_pylist(), pairs["zone"].to_pylist(), strict=True):
-            if zone and self.zones.setdefault(code, check_zone(zone)) != zone:
+            if not zone or not self._wanted[code]:
+                continue
+            if code not in self.zones:
+                try:
+                    self.zones[code] = check_zone(zone)
+                except DataError as error:
+                    raise DataError(f"{self._where}: item {ids[code]!r}: {error.message}", error.hint) from error
+            if self.zones[code] != zone:
                 said = f"item {ids[code]!r} has the time zones {self.zones[code]} and {zone}"
                 raise DataError(f"{self._where}: {said}", "local midnights need one: leave it out with data.exclude")
 

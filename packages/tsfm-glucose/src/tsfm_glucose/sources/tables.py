@@ -16,6 +16,7 @@ import pyarrow.compute as ac
 import pyarrow.csv as pc
 
 from tsfm_core import Channel, DataError, Source
+from tsfm_core.data.read import check_quotes
 from tsfm_core.errors import did_you_mean, listing
 
 __all__ = [
@@ -94,8 +95,8 @@ def read_text(
     :param columns: that must be there; ``optional`` ones are given where they are.
     :raises DataError: for a missing or doubled column, ragged rows, an empty file or one that is not UTF-8.
     """
-    parse = pc.ParseOptions(delimiter=separator)
     try:
+        parse = pc.ParseOptions(delimiter=separator, newlines_in_values=check_quotes(path, separator))
         with pc.open_csv(path, parse_options=parse) as reader:
             header = [_bare(name) or f"Unnamed: {at}" for at, name in enumerate(reader.schema.names)]
         missing = [column for column in columns if column not in header]
