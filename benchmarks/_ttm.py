@@ -56,6 +56,6 @@ def make_windows(loaded: Loaded, count: int) -> TrainingWindows:
     values = 130 + np.cumsum(random.normal(0, 2, _ROWS)).astype(np.float32)
     start = np.full(1, "2001-01-01", "datetime64[s]")
     panel = Panel(("p",), np.array([0, _ROWS]), start, 300, {"glucose": values}, "mg/dL")
-    every = np.ones(_ROWS, bool)
-    windows = WindowRule(45 * 60, 0.8, 512).cut(panel, loaded.task, every, panel.offsets[:-1], panel.offsets[1:])[0]
+    spans = panel.offsets[:-1], panel.offsets[1:]
+    windows = WindowRule(45 * 60, 0.8, 512).cut(panel, loaded.task, lambda part: np.ones(len(part), bool), *spans)[0]
     return windows.take(random.permutation(len(windows))[:count])

@@ -35,8 +35,8 @@ def _panel() -> Panel:
 
 def _windows(panel: Panel) -> TrainingWindows:
     task = Task(target="glucose", unit="mg/dL", freq="5min", context_length=512, prediction_length=96)
-    every = np.ones(len(panel), bool)
-    return WindowRule(45 * 60, 0.8, 512).cut(panel, task, every, panel.offsets[:-1], panel.offsets[1:])[0]
+    spans = panel.offsets[:-1], panel.offsets[1:]
+    return WindowRule(45 * 60, 0.8, 512).cut(panel, task, lambda part: np.ones(len(part), bool), *spans)[0]
 
 
 def _collate(rows: list[dict[str, Any]]) -> Any:

@@ -1,6 +1,7 @@
 """Prepared panels: built once for what is the same, anew for what is not, whole or not at all, and mapped."""
 
 import hashlib
+import importlib
 import json
 import mmap
 import os
@@ -67,7 +68,7 @@ class Clinic:
 
     @property
     def calls(self):
-        return sys.modules["fake_clinic"].CALLS
+        return importlib.import_module("fake_clinic").CALLS
 
     def open(self, *settings):
         config = read_config(self.config, settings).config
@@ -206,10 +207,32 @@ def test_files_that_changed_are_named_once(clinic):
     assert clinic.changed() == []
 
 
+def test_a_folder_is_the_same_source_with_one_file_and_with_two(clinic):
+    (clinic.folder / "about.txt").unlink()
+    assert clinic.changed() == []
+    (clinic.folder / "about.txt").write_text("two people")
+    assert clinic.changed() == [f"changed since {BEGIN}: about.txt"]
+    (clinic.folder / "about.txt").unlink()
+    assert clinic.changed() == [f"changed since {BEGIN}: about.txt"]
+    # and one of its files another source than the folder
+    clinic.config["data"] = {"source": "csv", "path": str(clinic.folder / "glucose.csv")}
+    assert clinic.changed() == []
+
+
+def test_files_of_one_name_in_two_places_are_two(tmp_path):
+    files = [tmp_path / name / "rows.csv" for name in ("one", "two")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(file.parent.name)
+    found = cache.hash_files("two places", tmp_path, files[0].parent, files)
+    by_hand = [hashlib.sha256(name.encode()).hexdigest() for name in ("one", "two")]
+    assert found.digests == {"rows.csv": by_hand[0], str(files[1]): by_hand[1]}
+
+
 RUN = ["split.temporal_holdout=0.3", "evaluation.metrics=[]", "evaluation.baselines=[]"]
 
 
-def tested(model, config):
+def backtested(model, config):
     """Backtest; return what the run says of its files, and its report."""
     run = tsfm_core.backtest(str(model), config, RUN)
     lines = [line for line in run.results_path.read_text().splitlines() if "changed" in line]
@@ -217,33 +240,33 @@ def tested(model, config):
 
 
 def test_a_run_says_which_files_changed_since_its_model_was_made(clinic):
-    parent, files, lines = tested("naive", clinic.config)
+    parent, files, lines = backtested("naive", clinic.config)
     assert (files, lines) == ([], [])
-    assert tested(parent, clinic.config)[1:] == ([], [])
+    assert backtested(parent, clinic.config)[1:] == ([], [])
     with (clinic.folder / "glucose.csv").open("a") as file:
         file.write("a,2024-01-01T08:20:00,100,1\n")
     (clinic.folder / "more.txt").write_text("more")
     expected = ["glucose.csv", "more.txt"]
     for _ in range(2):  # it is not a matter of what was read last
-        _, files, lines = tested(parent, clinic.config)
+        _, files, lines = backtested(parent, clinic.config)
         assert files == expected
         assert lines == [f"files that changed since {parent}: glucose.csv, more.txt"]
-    path, files, lines = tested(parent, None)  # its own configuration
+    path, files, lines = backtested(parent, None)  # its own configuration
     assert files == expected
-    assert tested(path, None)[1:] == ([], [])
+    assert backtested(path, None)[1:] == ([], [])
 
 
 def test_another_source_is_no_changed_one(clinic, readings, tmp_path):
-    for name in ("one", "two"):
-        readings(n=100, seed=len(name)).to_csv(f"{name}.csv", index=False)
+    for seed, name in enumerate(("one", "two")):
+        readings(n=100, seed=seed).to_csv(f"{name}.csv", index=False)
     config = {"task": TASK, "data": {"source": "csv", "path": "one.csv"}}
-    parent, *_ = tested("naive", config)
+    parent, *_ = backtested("naive", config)
     config["data"]["path"] = "two.csv"
-    assert tested(parent, config)[1:] == ([], [])
-    assert tested(parent, clinic.config)[1:] == ([], [])
+    assert backtested(parent, config)[1:] == ([], [])
+    assert backtested(parent, clinic.config)[1:] == ([], [])
     Path("two.csv").rename("one.csv")
     config["data"]["path"] = str(tmp_path / "one.csv")
-    assert tested(parent, config)[1] == ["one.csv"]
+    assert backtested(parent, config)[1] == ["one.csv"]
 
 
 def test_of_several_sources_the_files_that_changed_are_named_by_source(clinic, readings):
@@ -252,17 +275,17 @@ def test_of_several_sources_the_files_that_changed_are_named_by_source(clinic, r
         "task": TASK,
         "data": {"sources": [clinic.config["data"], {"name": "mine", "source": "csv", "path": "two.csv"}]},
     }
-    parent, files, _ = tested("naive", config)
+    parent, files, _ = backtested("naive", config)
     assert files == []
-    assert tested(parent, config)[1] == []
+    assert backtested(parent, config)[1] == []
     readings(n=100, seed=6).to_csv("two.csv", index=False)
-    path, files, lines = tested(parent, config)
+    path, files, lines = backtested(parent, config)
     assert files == ["mine:two.csv"]
     assert lines == [f"files that changed since {parent}: mine:two.csv"]
     said = [note for note in tsfm_core.load_run(path).facts["data"]["notes"] if BEGIN in note["what"]]
     assert said == [{"item_id": "mine:", "what": f"changed since {BEGIN}: two.csv", "rows": 0}]
     (clinic.folder / "about.txt").unlink()
-    path, files, _ = tested(parent, config)
+    path, files, _ = backtested(parent, config)
     assert files == ["clinic:about.txt", "mine:two.csv"]
     # since the run that was made; what was read last is another matter
     said = [note["what"] for note in tsfm_core.load_run(path).facts["data"]["notes"] if BEGIN in note["what"]]
@@ -403,18 +426,18 @@ def resident(path):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the kernel does not show what is mapped")
 def test_opening_reads_no_column(clinic, readings):
-    readings(("a",), n=300_000).assign(steps=1.0).to_csv(clinic.folder / "glucose.csv", index=False)
+    readings(("a",), n=100_000).assign(steps=1.0).to_csv(clinic.folder / "glucose.csv", index=False)
     settings = ["task.past_covariates=[steps]"]
     built, _ = clinic.open(*settings)
     del built
     panel, quality = clinic.open(*settings)
     assert len(clinic.calls) == 1
-    assert quality.items[0].readings == 300_000
+    assert quality.items[0].readings == 100_000
     assert len(panel.fingerprint) == 64
     files = {name: panel.folder / f"channel_{number}.npy" for number, name in enumerate(("glucose", "steps"))}
     assert {name: resident(path) for name, path in files.items()} == {"glucose": 0, "steps": 0}
     assert panel.columns["glucose"].sum() > 0
-    assert resident(files["glucose"]) >= 1170
+    assert resident(files["glucose"]) >= 390
     assert resident(files["steps"]) == 0
 
 

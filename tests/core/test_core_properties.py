@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from tsfm_core import Dataset, Task
 from tsfm_core.config.schema import DataConfig
-from tsfm_core.data import spill, windows
+from tsfm_core.data import shared, spill, windows
 from tsfm_core.data.build import build_panel
 from tsfm_core.data.cache import prepared
 from tsfm_core.data.cutoffs import Cutoffs
@@ -567,8 +567,7 @@ def test_rows_of_one_item_in_anothers_file_are_found_and_dropped(planted, at, le
         assert cells_of(panel) == medians(slots_by_hand(rows)[1])
         return
     share = {item: statistics.mean(row[1:] in common for row in rows if row[0] == item) for item in "ab"}
-    first_met = rows[0][0]
-    owner = max("ab", key=lambda item: (share[item], item == first_met))
+    owner = max("ab", key=lambda item: (share[item], item == "a"))
     left = [row for row in rows if row[0] == owner or row[1:] not in common]
     dropped = len(rows) - len(left)
     assert quality.shared == [{"owner": owner, "other": "ab"["ba".index(owner)], "rows": dropped}]
@@ -578,6 +577,29 @@ def test_rows_of_one_item_in_anothers_file_are_found_and_dropped(planted, at, le
     assert (quality.shared, cells_of(kept)) == ([], medians(slots_by_hand(rows)[1]))
     refused = built(table_of(rows))[1].problems
     assert f"share {dropped:,} rows (same stamp, same value)" in refused[0][0]
+
+
+@examples(20)
+@given(order=st.permutations("abc"), cuts=st.lists(st.integers(0, 300), max_size=4))
+def test_of_three_copies_one_is_left_in_whatever_order_they_come(order, cuts):
+    start = 1_704_067_200_000_000
+    one = [(start + step * SLOT, 100.0 + step % 50 + step / 100) for step in range(80)]
+    copies = {"a": one, "b": [*one, *((start + (100 + step) * SLOT, 5.0 + step) for step in range(40))], "c": one}
+    rows = [(item, *row) for item in order for row in copies[item]]
+    panel, quality = built(table_of(rows), cuts=[min(cut, len(rows)) for cut in cuts], shared_rows="drop")
+    pairs = [{"owner": owner, "other": other, "rows": 80} for owner, other in ("ab", "ac", "cb")]
+    assert quality.shared == pairs
+    left = [("a", *row) for row in one] + [("b", *row) for row in copies["b"][80:]]
+    assert cells_of(panel) == medians(slots_by_hand(left)[1])
+
+
+@pytest.mark.parametrize("day", [0, 19_723])
+def test_too_many_readings_a_day_to_compare_are_said(day):
+    rows = [(item, day * DAY + step * SLOT, step + 1.0) for item in "ab" for step in range(288)]
+    with mock.patch.object(shared, "_KEPT", 500):
+        _, quality = built(table_of(rows))
+    assert quality.shared == []
+    assert [note["what"] for note in quality.notes] == ["too many readings a day to look for rows that items share"]
 
 
 @pytest.fixture

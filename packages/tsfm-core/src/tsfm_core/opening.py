@@ -46,8 +46,11 @@ def open_panel(data: DataConfig, task: Task, extra: Sequence[str] = (), extend: 
     reports = {name: quality for name, (_, quality) in opened.items()}
     key = {"format": _FORMAT, "joined": {name: panel.fingerprint for name, panel in panels.items()}}
     key["provenance"] = {name: dict(panel.provenance) for name, panel in panels.items()}
-    joined = open_or_build(key, lambda folder: join_panels(panels, reports, folder))
+    stored = {name: report_of(panel) for name, panel in panels.items()}
+    joined = open_or_build(key, lambda folder: join_panels(panels, stored, folder))
     quality = report_of(joined)
+    for name, one in reports.items():  # what is new of this reading is not kept with the panel
+        quality.notes += [note | {"item_id": f"{name}:"} for note in one.notes if note not in stored[name].notes]
     quality.problems = [(f"{name}: {said}", hint) for name, one in reports.items() for said, hint in one.problems]
     return joined, quality
 
@@ -61,13 +64,17 @@ def source_configs(data: DataConfig) -> dict[str, DataConfig]:
     found: dict[str, DataConfig] = {}
     for one in data.sources:
         given = dict(one) if isinstance(one, dict) else {"source": one}
-        name = str(given.pop("name", given.get("source", "")))
+        name = given.pop("name", given.get("source", ""))
         tree = Tree(given, {(): Origin(f"data.sources {name or one!r}")})
         own = validate(DataConfig, given, tree, ())
         if own.sources:
             raise ConfigError(f"data.sources {name!r} has sources of its own", "list them beside it")
-        if not name or ":" in name:
+        if not (isinstance(name, str) and name.isprintable() and name) or ":" in name:
             raise ConfigError(f"data.sources names a source {name!r}", "give it a name without a colon")
+        of_windows = sorted(_OF_WINDOWS & own.model_fields_set - {"path", "sources"})
+        if of_windows:
+            said = f"data.sources {name!r} says {of_windows[0]}, and windows are cut from all sources alike"
+            raise ConfigError(said, "say it beside the sources")
         if name in found:
             raise ConfigError(f"data.sources names {name!r} twice", "give each a name")
         found[name] = own.model_copy(
@@ -140,15 +147,15 @@ def _features() -> dict[str, list[Feature]]:
 def _files(dataset: Dataset, data: DataConfig) -> SourceFiles:
     """Return the hashes of a source's files; a source that is not there is left to its reader to say so."""
     path = Path(data.path) if data.path else None
-    if dataset.files is not None:
-        files = list(dataset.files(path))
-    elif path is None or not path.exists():
-        files = []
-    else:
-        files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
-    root = path if path is not None and path.is_dir() else (files[0].parent if files else Path())
     try:
-        return hash_files(dataset.name, root, files)
+        if dataset.files is not None:
+            files = list(dataset.files(path))
+        elif path is None or not path.exists():
+            files = []
+        else:
+            files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+        root = path if path is not None and path.is_dir() else (files[0].parent if files else Path())
+        return hash_files(dataset.name, path or root, root, files)
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}", "check data.path") from error
 

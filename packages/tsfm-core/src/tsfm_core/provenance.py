@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,13 +70,26 @@ def run_facts(
 
 
 def _changed_files(parent: Run, provenance: Mapping[str, Any]) -> list[str]:
-    """Return the files of a run's source that are other now; none where this is another source."""
-    was, now = parent.facts["data"], provenance
-    if was.get("source") != now["source"] or "files" not in was or "files" not in now:
+    """Return the files of a run's source that are other now, ``<source>:<file>`` where it has several."""
+    was = parent.facts["data"]
+    if "sources" not in was or "sources" not in provenance:
+        return _changed_in(was, provenance)
+    before, after = was["sources"], provenance["sources"]
+    both = sorted({*before} & {*after})
+    return [f"{name}:{file}" for name in both for file in _changed_in(before[name], after[name])]
+
+
+def _changed_in(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the files of one source that are other now; none where this is another source."""
+    if was.get("source") != now.get("source") or "files" not in was or "files" not in now:
+        return []
+    if was["files"]["digest"] == now["files"]["digest"]:
         return []
     before, after = was["files"]["digests"], now["files"]["digests"]
-    if was["files"]["digest"] != now["files"]["digest"] and not (before and after):
+    if not (before and after):
         return [str(now["path"])]
+    if {*before}.isdisjoint(after) and Path(was["path"]).absolute() != Path(now["path"]).absolute():
+        return []
     return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 

@@ -199,8 +199,8 @@ class Dataset:
     :param name: what ``data.source`` says.
     :param summary: one line for ``tsfm data list``.
     :param licence: of the data.
-    :param read: ``read(source)`` yields record batches as they are recorded; a DataError names a file that is missing or
-        not as it should be.
+    :param read: ``read(source)`` yields record batches as they are recorded; a DataError names a file that is missing
+        or not as it should be.
     :param columns: the column of each role and channel (``item_id``, ``timestamp``, ``target``, covariates by name;
         ``timezone``, an IANA name for each row, where the stamps are instants).
     :param target: name of the target channel, where the data set fixes it.

@@ -54,18 +54,19 @@ def location() -> Path:
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tsfm"
 
 
-def hash_files(name: str, root: Path, files: Sequence[Path]) -> SourceFiles:
+def hash_files(name: str, source: Path, root: Path, files: Sequence[Path]) -> SourceFiles:
     """Return the contents' hashes; a file whose size, time and inode are as before is not read again.
 
     :param name: of the data set: two of them may read one folder.
+    :param source: the file or folder that is asked for: one of several files in a folder is a source of its own.
+    :param root: the folder below which files are called by their path.
     """
-    source = files[0] if len(files) == 1 else root  # one of several files in a folder is a source of its own
     memo_key = hashlib.sha256(f"{name}\0{source.absolute()}".encode()).hexdigest()[:32]
     memo_path = location() / "sources" / f"{memo_key}.json"
     memo = _memo(memo_path)
     found: dict[str, list[Any]] = {}
     for file in files:
-        path = str(file.relative_to(root)) if file.is_relative_to(root) and file != root else file.name
+        path = str(file.relative_to(root) if file.is_relative_to(root) else file)
         state = file.stat()
         mark = [state.st_size, state.st_mtime_ns, state.st_ino]
         if memo.get(path, [None])[:3] == mark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -135,7 +136,7 @@ def read_holdout(path: str | Path) -> Holdout:
     :raises ConfigError: with file and key: unknown, missing, of a wrong type, or without use for ``holdout_type``.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long
         near = did_you_mean(path.name, [one.name for one in path.parent.glob("*.y*ml")])
         raise ConfigError(f"split.holdout: {path} does not exist", near)
     tree = load_file(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -79,6 +80,11 @@ class Windows:
         """Return the last timestamp that each window shows, ``[N]``."""
         return self.panel.stamps(self.cutoffs_at)
 
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether every context is shown from its first step on: the cutoffs of a run ascend."""
+        return bool((self.index.first - self.task.context_length + 1 >= self.index.seen).all())
+
     def take(self, rows: Slice) -> Self:
         """Return the windows at ``rows``, of the same kind."""
         return replace(self, index=self.index.take(rows))
@@ -109,7 +115,7 @@ class Windows:
         """Return ``[B, length]``, from the context's first step on; rows before ``seen`` are NaN."""
         column = self.panel.columns[channel]
         first = cutoffs - self.task.context_length + 1
-        if len(column) >= length and (first >= seen).all():
+        if len(column) >= length and (self._whole or (first >= seen).all()):
             return self.panel.view(channel, length)[first]
         rows = first[:, None] + np.arange(length)
         within = np.asarray(column[np.clip(rows, 0, len(column) - 1)])

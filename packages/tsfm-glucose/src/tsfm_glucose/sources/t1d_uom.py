@@ -9,8 +9,8 @@ Rows are given as they are recorded, a stream after the other. What is left out 
   in the file counts, and rows that say another amount are counted apart.
 
 Basal of kind R behaves as a rate in U/h that holds until the next row, kind L is a dose. An activity row is stamped
-with the begin of its quarter of an hour and holds what came in all of it; it is given 10 minutes later, so that on a grid of 5
-minutes it lies in the slot in which it is whole: a cutoff must not show steps that are not yet made.
+with the begin of its quarter of an hour and holds what came in all of it; it is given 10 minutes later, so that on a
+grid of 5 minutes it lies in the slot in which it is whole: a cutoff must not show steps that are not yet made.
 """
 
 from __future__ import annotations
