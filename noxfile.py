@@ -5,6 +5,8 @@ Each package is tested in an environment that holds only it and what it depends 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import nox
 
 nox.needs_version = ">=2024.10.9"
@@ -25,14 +27,20 @@ NEEDS = {
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
 
-def paths(names: tuple[str, ...], plot: bool = False) -> list[str]:
-    """Return the folders of packages, as pip and uv install them; ``plot`` adds core's extra of that name."""
-    return [f"./packages/tsfm-{name}" + ("[plot]" if plot and name == "core" else "") for name in names]
+def paths(names: tuple[str, ...], extras: Mapping[str, str] | None = None) -> list[str]:
+    """Return the folders of packages, as pip and uv install them.
+
+    :param extras: an extra of a package, by the package's name.
+    """
+    marked = {name: f"[{extra}]" for name, extra in (extras or {}).items()}
+    return [f"./packages/tsfm-{name}{marked.get(name, '')}" for name in names]
 
 
-def run_tests(session: nox.Session, names: tuple[str, ...], folder: str, plot: bool = False) -> None:
+def run_tests(
+    session: nox.Session, names: tuple[str, ...], folder: str, extras: Mapping[str, str] | None = None
+) -> None:
     """Install packages and run one folder of tests under coverage."""
-    session.install(*paths(names, plot), *GROUPS["test"])
+    session.install(*paths(names, extras), *GROUPS["test"])
     session.run("coverage", "run", "-m", "pytest", *(session.posargs or [folder]))
 
 
@@ -62,7 +70,7 @@ def docstrings(session: nox.Session) -> None:
 @nox.session(name="tests-core")
 def tests_core(session: nox.Session) -> None:
     """Test tsfm-core alone, without torch."""
-    run_tests(session, NEEDS["core"], "tests/core", plot=True)
+    run_tests(session, NEEDS["core"], "tests/core", {"core": "plot"})
 
 
 @nox.session(name="tests-eval")
@@ -74,7 +82,7 @@ def tests_eval(session: nox.Session) -> None:
 @nox.session(name="tests-glucose")
 def tests_glucose(session: nox.Session) -> None:
     """Test tsfm-glucose, without torch."""
-    run_tests(session, NEEDS["glucose"], "tests/glucose")
+    run_tests(session, NEEDS["glucose"], "tests/glucose", {"glucose": "simglucose"})
 
 
 @nox.session(name="tests-torch")
@@ -93,13 +101,13 @@ def tests_ttm(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
     session.install("uv")  # the tests install plugins of strangers with it
-    run_tests(session, PACKAGES, "tests/integration", plot=True)
+    run_tests(session, PACKAGES, "tests/integration", {"core": "plot"})
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run what README and docs show, and check what they list."""
-    run_tests(session, PACKAGES, "tests/docs", plot=True)
+    run_tests(session, PACKAGES, "tests/docs", {"core": "plot"})
 
 
 @nox.session

@@ -179,8 +179,8 @@ def main() -> None:
             rate = found["rows"] / found["build_s"] / 1e6
             print(
                 f"  {size:,.0f} MB of parquet: built in {found['build_s']:.1f} s ({rate:.2f} million rows/s), opened "
-                f"in {found['open_s'] * 1e3:.0f} ms, {found['windows']:,.0f} windows cut in {found['cut_s']:.2f} s, first "
-                f"batch in {found['first_batch_s'] * 1e3:.1f} ms"
+                f"in {found['open_s'] * 1e3:.0f} ms, {found['windows']:,.0f} windows cut in {found['cut_s']:.2f} s, "
+                f"first batch in {found['first_batch_s'] * 1e3:.1f} ms"
             )
             names = ("imported", "build", "windows", *(("train",) if given.train else ()))
             print("  peak anonymous MB: " + ", ".join(f"{name} {found[f'{name}_anonymous_mb']:.0f}" for name in names))

@@ -50,7 +50,7 @@ def examples(count):
 
 @st.composite
 def tracks(draw, values=READINGS, steps=(1, 1, 1, 1, 0, 2, 10, 40)):
-    """Draw rows ``(item, microseconds, value)``: any start, steps of 1, 5 or 15 min, gaps, jitter, doubles; unsorted."""
+    """Draw rows ``(item, microseconds, value)``: any start, 1, 5 or 15 min apart, gaps, jitter, doubles, any order."""
     rows = []
     for item in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):
         stamp = draw(st.integers(-(10**9), 4 * 10**9)) * 1_000_000
@@ -84,9 +84,8 @@ def built(table, task=TASK, cuts=(), channels=(), folder=None, **data):
 
 def spans_of(panel):
     first = panel.starts.astype("datetime64[us]").astype(np.int64) // SLOT
-    return {
-        item: (int(at), int(at + rows - 1)) for item, at, rows in zip(panel.item_ids, first, np.diff(panel.offsets))
-    }
+    last = first + np.diff(panel.offsets) - 1
+    return dict(zip(panel.item_ids, zip(first.tolist(), last.tolist(), strict=True), strict=True))
 
 
 def cells_of(panel, channel="glucose"):

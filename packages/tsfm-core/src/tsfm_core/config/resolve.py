@@ -43,10 +43,13 @@ class Resolved:
     def stored(self) -> dict[str, Any]:
         """Return what config.yaml holds: core's defaults filled in, ``${NAME}`` as written, local paths absolute."""
         whole = _as_written(self.config.model_dump(mode="json", exclude_none=True), self.tree.value)
-        for section, key in (("data", "path"), ("split", "holdout"), ("model", "checkpoint")):
-            value = whole.get(section, {}).get(key)
+        places = [("data", "path"), ("split", "holdout"), ("model", "checkpoint")]
+        named = [(whole[section], key) for section, key in places if section in whole]
+        named += [(one, "path") for one in whole.get("data", {}).get("sources", ()) if isinstance(one, dict)]
+        for given, key in named:
+            value = given.get(key)
             if isinstance(value, str) and "${" not in value and Path(value).exists():
-                whole[section][key] = str(Path(value).absolute())
+                given[key] = str(Path(value).absolute())
         return dict(whole)
 
     def hidden(self, value: Any) -> Any:

@@ -70,8 +70,8 @@ def plan_channels(
                 return False
             computed.append(feature)
             return True
-        column = data.columns.get(name, dataset.columns.get(name, name))
-        if may_lack and ((not named and dataset.channels) or (there is not None and column not in there)):
+        lacked = bool(dataset.channels) or (there is not None and dataset.columns.get(name, name) not in there)
+        if may_lack and not named and lacked:
             return False
         if not named and dataset.channels:
             known = [*dataset.channels, *features]
