@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsfm_core.data.outline import daily_coverage, thinned, typical_day
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import ItemReport, Quality
 from tsfm_core.errors import DataError
-from tsfm_core.plot import check_plot, daily_coverage, draw_panel, panel_figure, thinned, typical_day
+from tsfm_core.plot import check_plot, draw_panel, panel_figure
 
 CHECK = ("data", "check", "data.csv", "--config", "c.yaml", "--plot")
 DAY = 288

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tsfm_core.data.outline import daily_coverage, first_second, thinned, typical_day
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality
 from tsfm_core.errors import DataError
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plot", "daily_coverage", "draw_panel", "panel_figure", "thinned", "typical_day"]
+__all__ = ["check_plot", "draw_panel", "panel_figure"]
 
 Floats = npt.NDArray[np.float64]
 
-#: The most items of a picture, and points of a line: more than a screen is wide.
-MOST_ITEMS, MOST_POINTS = 30, 4_000
+#: The most items of a picture.
+MOST_ITEMS = 30
 
 #: The range that glucose should be in, and what a sensor can report: the least that the axis shows.
 _TARGET_RANGE = {"mg/dL": (70, 180), "mmol/L": (3.9, 10.0)}
@@ -108,58 +108,6 @@ def panel_figure(panel: Panel, quality: Quality) -> Figure:
     return figure
 
 
-def thinned(column: npt.NDArray[np.float32], most: int = MOST_POINTS) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Return the rows to draw of a column, ascending, and the place of each on the axis, in rows.
-
-    They are all readings, or the least and the greatest of each of ``most / 2`` bins, both in the middle of their bin.
-    """
-    rows = np.flatnonzero(np.isfinite(column))
-    if len(rows) <= most:
-        return rows, rows.astype(np.float64)
-    size = math.ceil(len(column) / (most // 2))
-    ordered = rows[np.lexsort((column[rows], rows // size))]
-    new = np.diff(rows // size) != 0  # of a bin's readings in order the first and the last are kept
-    kept = np.sort(ordered[np.append(True, new) | np.append(new, True)])
-    return kept, (kept // size + 0.5) * size - 0.5
-
-
-def daily_coverage(panel: Panel) -> tuple[Floats, Floats]:
-    """Return the edges of an item's days ``[D + 1]``, in days since 1970, and the observed share of each one's slots.
-
-    A step longer than a day makes the days as long.
-    """
-    length = max(86400, panel.step)
-    day = (_start(panel) + np.arange(len(panel)) * panel.step) // length
-    share = np.bincount(day - day[0], np.isfinite(panel.columns[panel.target])) / np.bincount(day - day[0])
-    return np.arange(day[0], day[-1] + 2) * (length / 86400), share
-
-
-def typical_day(panel: Panel) -> tuple[Floats, Floats]:
-    """Return the edges of the local hours ``[H + 1]`` and the percentiles of an item's readings in each, ``[5, H]``.
-
-    They are the 10th, 25th, 50th, 75th and 90th, NaN without a reading; a step longer than an hour makes it as long.
-
-    :raises DataError: where the time of day of the rows is not known, or one day is like another.
-    """
-    if panel.clock == "none":
-        raise DataError("the data has no time of day")
-    if "" in panel.zones or (panel.clock == "utc" and not panel.zones):
-        raise DataError("the time zone is not known", "set data.timezone")
-    if panel.step >= 86400:
-        raise DataError(f"the step is {panel.freq}")
-    width = max(1, panel.step // 3600)
-    edges = np.minimum(np.arange(0, 24 + width, width), 24).astype(np.float64)
-    column = panel.columns[panel.target]
-    observed = np.isfinite(column)
-    if not observed.any():
-        raise DataError("there is no reading")
-    readings, hours = column[observed].astype(np.float64), panel.minutes()[observed] // (60 * width)
-    found = np.full((5, len(edges) - 1), np.nan)
-    for hour in np.unique(hours):
-        found[:, hour] = np.percentile(readings[hours == hour], (10, 25, 50, 75, 90))
-    return edges, found
-
-
 def _matplotlib() -> ModuleType:
     try:
         import matplotlib
@@ -209,7 +157,7 @@ def _head(figure: Figure, panel: Panel, shown: int, height: float) -> None:
 
 
 def _draw_target(axes: Axes, panel: Panel, coverage: float) -> None:
-    column, start = panel.columns[panel.target], _start(panel)
+    column, start = panel.columns[panel.target], first_second(panel)
     rows, places = thinned(column)
     days, readings = (start + places * panel.step) / 86400, np.asarray(column[rows], np.float64)
     if len(rows):
@@ -273,11 +221,6 @@ def _limits(readings: Floats, unit: str) -> tuple[float, float]:
     shown = np.append(readings, _SENSOR_RANGE.get(unit, () if len(readings) else (0, 1)))
     room = (shown.max() - shown.min()) * 0.04 or abs(shown[0]) * 0.04 or 1.0
     return float(shown.min() - room), float(shown.max() + room)
-
-
-def _start(panel: Panel) -> int:
-    """Return the seconds from 1970 to the first row of an item."""
-    return int(panel.starts[0].astype("datetime64[s]").astype(np.int64))
 
 
 def _span(panel: Panel) -> str:

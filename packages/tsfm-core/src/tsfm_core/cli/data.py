@@ -10,6 +10,7 @@ import typer
 
 from tsfm_core.cli.options import ConfigFile, Json, Settings
 from tsfm_core.cli.output import note, print_json, print_lines, print_table
+from tsfm_core.cli.quality import print_report
 from tsfm_core.cli.split import split_command
 
 if TYPE_CHECKING:
@@ -26,28 +27,6 @@ SourceName = Annotated[
     ),
 ]
 SourcePath = Annotated[str | None, typer.Option("--path", help="Over data.path: the file or folder.", metavar="PATH")]
-_ITEMS = {
-    "item_id": "item",
-    "first": "first",
-    "last": "last",
-    "cadence": "cadence",
-    "slots": "slots",
-    "readings": "readings",
-    "coverage": "coverage",
-    "gaps": "gaps >45min >2h >6h >1D",
-    "longest_gap": "longest",
-    "mean": "mean",
-}
-_ROWS = {
-    "item_id": "item",
-    "rows": "rows",
-    "shared": "another's",
-    "repeats": "exact repeats",
-    "doubles": "other doubles",
-    "unsorted": "unsorted",
-    "off_grid": "off grid",
-    "impossible": "impossible",
-}
 _PREPARED = {
     "key": "key",
     "source": "source",
@@ -98,7 +77,7 @@ def check(
     if as_json:
         print_json(_facts(panel) | quality.to_json())
     else:
-        _print_report(panel, quality)
+        print_report(panel, quality)
     if plot:
         from tsfm_core.plot import draw_panel
 
@@ -127,7 +106,7 @@ def prepare(
     if as_json:
         print_json(facts | quality.to_json())
     else:
-        _print_report(panel, quality)
+        print_report(panel, quality)
         print_lines(f"{len(panel):,} rows of {len(panel.item_ids):,} items in {seconds:.1f} s: {facts['key']}")
         print_lines(f"{folder}")
     if quality.problems:
@@ -148,7 +127,7 @@ def show(
     if as_json:
         print_json(facts | quality.to_json())
         return
-    _print_report(panel, quality)
+    print_report(panel, quality)
     for name in ("source", "path", "unit", "freq", "channels", "clock", "fingerprint", "folder"):
         print_lines(f"{name}: {facts[name]}")
 
@@ -240,46 +219,3 @@ def _facts(panel: Panel) -> dict[str, Any]:
         "channels": list(panel.columns),
         **panel.provenance,
     }
-
-
-def _print_report(panel: Panel, quality: Quality) -> None:
-    from dataclasses import asdict
-
-    from tsfm_core.report import synthetic_note
-
-    rows = [asdict(item) for item in quality.items]
-    for row in rows:
-        row["gaps"] = " / ".join(str(count) for count in row["gaps"].values())
-        row["doubles"] = row["duplicates"] - row["repeats"]
-        row |= {
-            name: next((about[key] for key in ("total", "mean") if key in about), None)
-            for name, about in row["channels"].items()
-        }
-    zones = {"zone": "time zone"} if panel.zones else {}
-    print_table(rows, _ITEMS | {"mean": f"mean {panel.unit}"} | zones)
-    print_table(
-        rows, {name: head for name, head in _ROWS.items() if name == "item_id" or any(row[name] for row in rows)}
-    )
-    channels = [name for name in panel.columns if name != panel.target]
-    if channels:
-        held = {name: "total" if any("total" in row["channels"][name] for row in rows) else "mean" for name in channels}
-        print_table(rows, {"item_id": "item"} | {name: f"{name} ({kind})" for name, kind in held.items()})
-    if panel.provenance.get("synthetic"):
-        note(synthetic_note(panel.provenance))
-    for name in channels:
-        without = [row["item_id"] for row in rows if not row["channels"][name]["recorded"]]
-        if without:
-            note(f"{name} is not recorded in {_listing(without)}")
-    for pair in quality.shared:
-        note(f"{pair['other']} has {pair['rows']:,} rows of {pair['owner']} (same stamp, same value)")
-    for one in quality.notes:
-        number = f": {one['rows']:,}" if one["rows"] else ""
-        note(f"{one['item_id'] or 'all'}: {one['what']}{number}")
-    for problem, hint in quality.problems:
-        note(f"problem: {problem}; {hint}")
-
-
-def _listing(names: list[str]) -> str:
-    from tsfm_core.errors import listing
-
-    return listing(names)

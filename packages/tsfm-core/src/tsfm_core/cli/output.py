@@ -17,7 +17,7 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(finite(value), indent=1, default=str) + "\n")
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+def print_table(rows: Sequence[Mapping[Any, Any]], columns: Mapping[Any, str]) -> None:
     """Print rows as a table.
 
     :param columns: the key of each column and its heading.
