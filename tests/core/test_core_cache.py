@@ -350,8 +350,11 @@ def test_a_damaged_panel_is_refused_with_the_way_out(clinic, damage, tsfm):
     assert refused.value.message.startswith(f"{panel.folder} holds no whole panel: ")
     assert refused.value.hint == "tsfm data clear removes what is prepared"
     assert len(clinic.calls) == 1
-    assert tsfm("data", "clear").code == 0
+    other, _ = clinic.open("data.items=[a]")
+    assert tsfm("data", "show", other.folder.name).code == 0  # of the others each can be used
+    assert tsfm("data", "clear", panel.folder.name).code == 0
     assert clinic.open()[0].fingerprint == panel.fingerprint
+    assert open_saved(other.folder).fingerprint == other.fingerprint
 
 
 def test_a_cache_that_cannot_be_written_is_refused(clinic, monkeypatch, tmp_path):

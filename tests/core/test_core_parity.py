@@ -33,7 +33,7 @@ def with_gaps(*lengths, between=15, item="a", freq="5min", seed=0):
 
 def filled_by_hand(table, longest, freq="5min"):
     """Return the readings of one item on its grid, each short inner gap on a line from its one reading to the other."""
-    series = table.dropna().set_index("timestamp").glucose
+    series = table.dropna(subset="glucose").set_index("timestamp").glucose
     every = table.set_index("timestamp").asfreq(freq).index
     values = series.reindex(every).to_numpy(copy=True)
     step = pd.Timedelta(freq)
@@ -47,15 +47,18 @@ def filled_by_hand(table, longest, freq="5min"):
 
 
 @pytest.mark.parametrize(("freq", "longest"), [("5min", 11), ("15min", 3), ("55min", 1), ("1h", 0)])
-def test_gaps_of_up_to_55_minutes_lie_on_a_straight_line(panel_of, make_task, freq, longest):
+def test_gaps_of_up_to_55_minutes_lie_on_a_straight_line(build, panel_of, make_task, freq, longest):
     lengths = (1, 2, longest, longest + 1, longest + 2, 40)
     table = with_gaps(*lengths, freq=freq)
     task = make_task(freq=freq)
-    panel = panel_of(table, task, imputation="parity")
+    panel, quality = build(table, task, imputation="parity")
     by_hand = filled_by_hand(table, longest, freq)
     assert np.isnan(by_hand).sum() == sum(length for length in lengths if length > longest)
     np.testing.assert_allclose(panel.columns["glucose"], by_hand, rtol=1e-6)
     np.testing.assert_array_equal(np.isnan(panel.columns["glucose"]), np.isnan(by_hand))
+    filled = sum(length for length in lengths if length <= longest)
+    what = "slots filled by data.imputation: parity, counted as readings"
+    assert quality.notes == [{"item_id": "a", "what": what, "rows": filled}] * bool(filled)
     plain = panel_of(table, task)
     np.testing.assert_array_equal(plain.columns["glucose"], np.float32(filled_by_hand(table, 0, freq)))
     assert (panel.provenance["imputation"], plain.provenance["imputation"]) == ("parity", "none")
@@ -75,10 +78,7 @@ def test_what_is_filled_is_in_the_tasks_unit_and_the_target_alone(build, make_ta
     table = with_gaps(2, 3).assign(pulse=60.0)
     table.loc[table.index[4], "pulse"] = NAN
     task = make_task(past_covariates=("pulse", "slope"))
-    given = {}
-    slope = Feature(
-        "slope", "of the target", "1", ("glucose",), lambda channels, *_: given.update(channels) or -channels["glucose"]
-    )
+    slope = Feature("slope", "of the target", "1", ("glucose",), lambda channels, *_: -channels["glucose"])
     panel, _ = build(table, task, {"unit": "mmol/L"}, {"slope": [slope]}, imputation="parity", suspect_unit="keep")
     by_hand = filled_by_hand(table, 11) * 18.018
     np.testing.assert_allclose(panel.columns["glucose"], by_hand, rtol=1e-6)

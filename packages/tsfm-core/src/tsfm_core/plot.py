@@ -115,7 +115,8 @@ def _matplotlib() -> ModuleType:
         raise DataError(
             "a picture needs matplotlib, which is not installed", 'pip install "tsfm-core[plot]" brings it'
         ) from error
-    return matplotlib
+    module: ModuleType = matplotlib
+    return module
 
 
 @contextmanager

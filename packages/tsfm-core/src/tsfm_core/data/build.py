@@ -102,7 +102,7 @@ def _build(
             tuple(reading.zones.get(int(code), data.timezone or "") for code in wide.codes) if reading.instants else ()
         )
         entries = {name: met.entries(at, wide.codes) for at, name in enumerate(channels.read) if at}
-        columns = finish_items(
+        columns, imputed = finish_items(
             read, wide, grid, channels, data.kinds, entries, zones, folder, data.imputation == "parity"
         )
     panel = Panel(
@@ -120,7 +120,7 @@ def _build(
     if not np.isfinite(panel.columns[task.target]).any():
         said = f"{where}: column {names['target']!r} holds no reading of the rows asked for"
         raise DataError(said, "check data.columns.target and data.items")
-    quality = report_items(panel, met, reading, grid.codes, shared, outside, data)
+    quality = report_items(panel, met, reading, grid.codes, shared, outside, imputed, data)
     _refuse_silence(quality, panel)
     save_items(panel, folder, [f"channel_{at}.npy" for at in range(len(columns))], {"report": quality.to_json()})
     opened = open_saved(folder)

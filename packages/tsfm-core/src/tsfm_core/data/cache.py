@@ -130,9 +130,7 @@ def report_of(panel: Panel) -> Quality:
 def prepared() -> list[dict[str, Any]]:
     """Return what the cache holds: a row for each panel, the newest first."""
     rows = []
-    for folder in sorted((location() / "panels").glob("*/")):
-        if folder.name.startswith(_ASIDE) or not (folder / ITEMS).exists():
-            continue
+    for folder in _folders():
         meta = _meta(folder)
         size = sum(file.stat().st_size for file in folder.iterdir())
         made = datetime.fromtimestamp((folder / ITEMS).stat().st_mtime, UTC)
@@ -157,12 +155,19 @@ def find(key: str) -> Path:
 
     :raises DataError: where none or several do.
     """
-    rows = [row["key"] for row in prepared()]
-    found = [one for one in rows if one.startswith(key)]
+    folders = _folders()
+    found = [folder for folder in folders if folder.name.startswith(key)]
     if len(found) != 1:
         said = f"{len(found)} prepared panels have a key that begins with {key!r}"
-        raise DataError(said, f"there are {listing(rows)}; tsfm data list shows them")
-    return location() / "panels" / str(found[0])
+        there = listing(folder.name for folder in folders)
+        raise DataError(said, f"there are {there}; tsfm data list --prepared shows them")
+    return found[0]
+
+
+def _folders() -> list[Path]:
+    """Return the folders of panels, by key; not those that are being built, or were when a process was killed."""
+    folders = sorted((location() / "panels").glob("*/"))
+    return [one for one in folders if not one.name.startswith(_ASIDE) and (one / ITEMS).exists()]
 
 
 def clear(keys: Sequence[str] = ()) -> tuple[int, float]:

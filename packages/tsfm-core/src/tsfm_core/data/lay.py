@@ -104,8 +104,10 @@ def finish_items(
     zones: Sequence[str],
     folder: Path,
     parity: bool,
-) -> dict[str, Column]:
+) -> tuple[dict[str, Column], Rows]:
     """Return the panel's columns: empty slots of amounts and rates filled by what they mean, features computed.
+
+    Return too how many slots of each item's target are filled by ``parity``, ``[I]``.
 
     :param wide: the grid of ``read``, which may begin earlier than ``grid`` and end earlier.
     :param entries: of each amount and rate, the slot of each item's first and last entry, ``[I]`` each.
@@ -116,6 +118,7 @@ def finish_items(
         name: new_column(folder / f"channel_{at}.npy", int(grid.offsets[-1])) for at, name in enumerate(channels.held)
     }
     known = {feature.name for feature in channels.computed if feature.known}
+    imputed = np.zeros(len(grid.codes), np.int64)
     for at in range(len(grid.codes)):
         begin, end = wide.offsets[at], wide.offsets[at + 1]
         lead, rows = int(grid.first[at] - wide.first[at]), int(grid.offsets[at + 1] - grid.offsets[at])
@@ -127,7 +130,9 @@ def finish_items(
                 values[name] = _filled(values[name], kinds[name], slots[: end - begin], first, last, grid.step)
         if parity:
             target = next(iter(values))
-            values[target] = _interpolated(values[target], _PARITY_GAP // grid.step)
+            line = _interpolated(values[target], _PARITY_GAP // grid.step)
+            imputed[at] = np.count_nonzero(np.isfinite(line) & np.isnan(values[target]))
+            values[target] = line
         stamps = (slots * grid.step).astype("datetime64[s]")
         for feature in channels.computed:
             length = len(slots) if feature.known else int(end - begin)
@@ -138,7 +143,7 @@ def finish_items(
             if name not in channels.absent:
                 found = values[name][lead : lead + rows] if name in known else values[name][lead : end - begin]
                 column[grid.offsets[at] : grid.offsets[at] + len(found)] = np.where(np.isnan(found), np.nan, found)
-    return columns
+    return columns, imputed
 
 
 def _fitted(values: npt.NDArray[np.float64], length: int) -> npt.NDArray[np.float64]:

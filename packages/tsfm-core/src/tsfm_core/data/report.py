@@ -25,20 +25,25 @@ def report_items(
     codes: npt.NDArray[np.int64],
     shared: Sequence[SharedRows],
     outside: npt.NDArray[np.int64],
+    imputed: npt.NDArray[np.int64],
     data: DataConfig,
 ) -> Quality:
     """Return the report on a panel, without problems.
 
     :param codes: of the panel's items, in their order.
     :param outside: cells of each item that lie outside the span of its target.
+    :param imputed: slots of each item's target that ``data.imputation`` filled.
     """
     cadences, ids = met.cadences(), reading.ids
     items = [_item(panel, at, met, int(code), cadences.get(int(code)), data.kinds) for at, code in enumerate(codes)]
     pairs = [{"owner": ids[pair.owner], "other": ids[pair.other], "rows": len(pair.stamps)} for pair in shared]
     notes = [{"item_id": item, "what": what, "rows": rows} for (item, what), rows in sorted(reading.notes.items())]
-    for at in np.flatnonzero(outside):
-        what = "slots of other streams before the first or after the last reading"
-        notes.append({"item_id": panel.item_ids[at], "what": what, "rows": int(outside[at])})
+    for what, counts in (
+        ("slots of other streams before the first or after the last reading", outside),
+        ("slots filled by data.imputation: parity, counted as readings", imputed),
+    ):
+        for at in np.flatnonzero(counts):
+            notes.append({"item_id": panel.item_ids[at], "what": what, "rows": int(counts[at])})
     wanted = [item for item in ids if (data.items is None or item in data.items) and item not in data.exclude]
     for item in sorted(set(wanted) - set(panel.item_ids)):
         notes.append({"item_id": item, "what": "no reading: left out", "rows": 0})

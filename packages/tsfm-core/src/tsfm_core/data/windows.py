@@ -142,7 +142,7 @@ class WindowRule:
 
     :param max_gap: seconds; no window straddles a longer gap between readings.
     :param min_observed: share of the truth that must be observed.
-    :param min_context: steps of the segment that must precede the truth.
+    :param min_context: steps of the segment that must precede the truth; more than the context in an ablation.
     :param complete: whether every step of context and truth must have a value: after ``imputation: parity``.
     """
 
@@ -197,15 +197,16 @@ class WindowRule:
 
         keep(rows + horizon <= last, "a gap longer than max_gap")
         keep(rows - first + 1 >= self.min_context, "context shorter than min_context")
+        longest = max(task.context_length, self.min_context)  # of an ablation, whose windows are the same
         seen = np.concatenate([[0], np.cumsum(np.isfinite(panel.columns[task.target]))])
         keep(seen[rows + 1] > seen[np.maximum(rows - task.context_length + 1, first)], "no reading in the context")
         keep(seen[rows + horizon + 1] - seen[rows + 1] >= self.min_observed * horizon, "truth below min_observed")
         if self.complete:
-            whole = np.minimum(rows - first + 1, task.context_length) + horizon
+            whole = np.minimum(rows - first + 1, longest) + horizon
             keep(seen[rows + horizon + 1] - seen[rows + horizon + 1 - whole] == whole, "a reading missing")
         for channel in task.known_covariates:
             known = np.concatenate([[0], np.cumsum(np.isfinite(panel.columns[channel]))])
-            start = np.maximum(rows - task.context_length + 1, first)
+            start = np.maximum(rows - longest + 1, first)
             complete = known[rows + horizon + 1] - known[start] == rows + horizon + 1 - start
             keep(complete, f"known covariate {channel} missing")
         return Cutoffs.of(rows, first)

@@ -130,7 +130,7 @@ def _once(source: Source, item: str, rows: pd.DataFrame, amounts: list[str]) -> 
 
 def _in_time(source: Source, item: str, rows: pd.DataFrame, path: Path, stream: _Stream) -> pd.DataFrame:
     """Return the rows that hold a time of day (midnight would be an invented one) and a year that can be right."""
-    bare = rows[stream.stamp].str.fullmatch(r"\d{1,2}/\d{1,2}/\d{4}").fillna(False).astype(bool)
+    bare = rows[stream.stamp].astype("string").str.fullmatch(r"\d{1,2}/\d{1,2}/\d{4}").fillna(False).astype(bool)
     source.count(item, f"{stream.name} rows without a time of day", int(bare.sum()))
     rows = rows[~bare]
     wrong = _wrong_year(stamps(rows[stream.stamp], path, _FORMAT))

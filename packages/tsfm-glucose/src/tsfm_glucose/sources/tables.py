@@ -156,7 +156,8 @@ def read_padded(
     wanted = [column for column in (*columns, *optional) if column in header]
     places = [header.index(column) for column in wanted]
     cells = [[_cell(row[at]) if at < len(row) else None for row in rows[1:]] for at in places]
-    yield pd.DataFrame(dict(zip(wanted, cells, strict=True)), pd.RangeIndex(1, len(rows)), dtype="str")
+    frame: pd.DataFrame = pa.table([pa.array(column, pa.string()) for column in cells], wanted).to_pandas()
+    yield frame.set_index(pd.RangeIndex(1, len(rows)))
 
 
 def _cell(text: str) -> str | None:
@@ -171,7 +172,7 @@ def _bare(name: str) -> str:
 def _as_frame(batch: pa.RecordBatch, names: Sequence[str], before: int) -> pd.DataFrame:
     cells = [ac.utf8_trim_whitespace(column) for column in batch.columns]
     cells = [ac.if_else(ac.equal(column, ""), None, column) for column in cells]
-    frame: pd.DataFrame = pa.table(cells, list(names)).to_pandas().astype("str")
+    frame: pd.DataFrame = pa.table(cells, list(names)).to_pandas()
     frame.index = pd.RangeIndex(before + 1, before + 1 + len(frame))
     return frame
 
