@@ -307,7 +307,11 @@ def test_a_build_that_fails_leaves_nothing(clinic):
 
 def test_what_a_killed_build_leaves_is_never_opened_and_goes_with_clear(clinic, monkeypatch):
     code = "import sys, tsfm_core; tsfm_core.backtest('naive', sys.argv[1])"
-    Path("c.yaml").write_text(yaml.safe_dump(clinic.config | {"split": {"temporal_holdout": 0.3}}))
+    Path("c.yaml").write_text(
+        yaml.safe_dump(
+            clinic.config | {"split": {"temporal_holdout": 0.3}, "evaluation": {"metrics": [], "baselines": []}}
+        )
+    )
     env = os.environ | {"CLINIC_DIES": "yes"}
     killed = subprocess.run([sys.executable, "-c", code, "c.yaml"], env=env, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL

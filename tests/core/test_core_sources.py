@@ -353,6 +353,17 @@ def test_a_model_of_several_sources_forecasts_any_file(config, folder):
     assert sorted(set(frame.item_id)) == ["b", "out", "x"]
 
 
+def test_what_a_reader_is_told_is_no_matter_of_the_file_that_is_forecast(folder):
+    config = {"task": TASK, "data": {"source": "clinic"}}
+    expected, _ = tsfm_core.predict("naive", "north.csv", {"task": TASK})
+    for options in ({}, {"person": 7}):
+        config["data"]["options"] = options
+        frame, _ = tsfm_core.predict("naive", "north.csv", config)
+        pd.testing.assert_frame_equal(frame, expected)
+    with pytest.raises(ConfigError, match="csv has no options; data.options says person; leave them out"):
+        alone(NORTH | {"options": {"person": 7}})
+
+
 def test_a_part_that_is_simulated_is_named(folder, site):
     site.plugin("fake-data", STREAMS)
     mixed, _ = opened(["clinic", "lab"])

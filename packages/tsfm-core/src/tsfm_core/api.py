@@ -87,9 +87,9 @@ def predict(
         name = run.facts["model"]
     loaded = load(name, resolved, "predict", from_run=run is not None)
     rows = require(resolved.config.data, "data", "tsfm predict")
-    # these name the people of the config's own data
+    # these are of the config's own data: its people, and what its reader is told
     rows = rows.model_copy(
-        update={"items": None, "exclude": (), "start": {}} | (_prepared_as(run, rows) if run else {})
+        update={"items": None, "exclude": (), "start": {}, "options": {}} | (_prepared_as(run, rows) if run else {})
     )
     panel, quality = open_panel(rows, loaded.task, extend=loaded.task.prediction_length)
     refuse(quality, str(data))
