@@ -52,7 +52,7 @@ def datasets():
     return [Dataset("clinic", "a clinic", "MIT", read, version=VERSION)]
 """
 TASK = {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 12, "prediction_length": 6}
-BEGIN = "the source was last read"
+CHANGED = "changed since the source was last read: "
 
 
 class Clinic:
@@ -75,7 +75,7 @@ class Clinic:
         return open_panel(config.data, config.task)
 
     def changed(self):
-        return [note["what"] for note in self.open()[1].notes if BEGIN in note["what"]]
+        return [note["what"] for note in self.open()[1].notes if CHANGED in note["what"]]
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_files_that_changed_are_named_once(clinic):
     (clinic.folder / "more").mkdir()
     (clinic.folder / "more" / "about.txt").write_text("three")
     (clinic.folder / "about.txt").unlink()
-    assert clinic.changed() == [f"changed since {BEGIN}: about.txt, glucose.csv, more/about.txt"]
+    assert clinic.changed() == [f"{CHANGED}about.txt, glucose.csv, more/about.txt"]
     assert clinic.changed() == []
 
 
@@ -211,9 +211,9 @@ def test_a_folder_is_the_same_source_with_one_file_and_with_two(clinic):
     (clinic.folder / "about.txt").unlink()
     assert clinic.changed() == []
     (clinic.folder / "about.txt").write_text("two people")
-    assert clinic.changed() == [f"changed since {BEGIN}: about.txt"]
+    assert clinic.changed() == [f"{CHANGED}about.txt"]
     (clinic.folder / "about.txt").unlink()
-    assert clinic.changed() == [f"changed since {BEGIN}: about.txt"]
+    assert clinic.changed() == [f"{CHANGED}about.txt"]
     # and one of its files another source than the folder
     clinic.config["data"] = {"source": "csv", "path": str(clinic.folder / "glucose.csv")}
     assert clinic.changed() == []
@@ -282,14 +282,14 @@ def test_of_several_sources_the_files_that_changed_are_named_by_source(clinic, r
     path, files, lines = backtested(parent, config)
     assert files == ["mine:two.csv"]
     assert lines == [f"files that changed since {parent}: mine:two.csv"]
-    said = [note for note in tsfm_core.load_run(path).facts["data"]["notes"] if BEGIN in note["what"]]
-    assert said == [{"item_id": "mine:", "what": f"changed since {BEGIN}: two.csv", "rows": 0}]
+    said = [note for note in tsfm_core.load_run(path).facts["data"]["notes"] if CHANGED in note["what"]]
+    assert said == [{"item_id": "mine:", "what": f"{CHANGED}two.csv", "rows": 0}]
     (clinic.folder / "about.txt").unlink()
     path, files, _ = backtested(parent, config)
     assert files == ["clinic:about.txt", "mine:two.csv"]
     # since the run that was made; what was read last is another matter
-    said = [note["what"] for note in tsfm_core.load_run(path).facts["data"]["notes"] if BEGIN in note["what"]]
-    assert said == [f"changed since {BEGIN}: about.txt"]
+    said = [note["what"] for note in tsfm_core.load_run(path).facts["data"]["notes"] if CHANGED in note["what"]]
+    assert said == [f"{CHANGED}about.txt"]
 
 
 def test_a_build_that_fails_leaves_nothing(clinic):

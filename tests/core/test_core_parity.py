@@ -64,11 +64,12 @@ def test_gaps_of_up_to_55_minutes_lie_on_a_straight_line(build, panel_of, make_t
     assert (panel.provenance["imputation"], plain.provenance["imputation"]) == ("parity", "none")
 
 
-def test_nothing_is_filled_before_the_first_reading_after_the_last_or_between_items(panel_of):
+def test_nothing_is_filled_before_the_first_reading_after_the_last_or_between_items(build, panel_of):
     edges = [NAN, NAN, 100, NAN, 106, NAN, NAN]
     stamps = pd.date_range("2024-01-01", periods=7, freq="5min")
     table = pd.concat([pd.DataFrame({"item_id": item, "timestamp": stamps, "glucose": edges}) for item in "ab"])
-    panel = panel_of(table, imputation="parity", mixed_freq="keep")
+    panel, quality = build(table, imputation="parity", mixed_freq="keep")
+    assert [(note["item_id"], note["rows"]) for note in quality.notes] == [("a", 1), ("b", 1)]
     np.testing.assert_array_equal(panel.columns["glucose"], np.float32([NAN, NAN, 100, 103, 106, NAN, NAN] * 2))
     alone = panel_of(table[table.glucose != 106], imputation="parity")  # one reading has no line
     np.testing.assert_array_equal(alone.columns["glucose"], np.float32([NAN, NAN, 100, NAN, NAN, NAN, NAN] * 2))

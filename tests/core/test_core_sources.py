@@ -372,3 +372,20 @@ def test_a_part_that_is_simulated_is_named(folder, site):
     assert synthetic_note(mixed.provenance) == "clinic is SYNTHETIC: simulated, no real person"
     real, _ = opened(["lab", NORTH])
     assert real.provenance["synthetic"] is False
+
+
+def test_one_person_in_two_sources_is_found(folder):
+    table = pd.read_csv("north.csv")
+    table.assign(item_id=table.item_id.map({"x": "me", "z": "z2", "a": "a2"})).query("item_id == 'me'").to_csv(
+        "copy.csv", index=False
+    )
+    copy = {"name": "copy", "source": "csv", "path": "copy.csv"}
+    _, quality = opened([NORTH, copy])
+    assert quality.problems == [
+        (
+            "copy:me and north:x share 120 rows (same slot, same value)",
+            "one person in two sources leaks: exclude it from one of them, or set data.shared_rows: keep",
+        )
+    ]
+    assert opened([NORTH, copy], shared_rows="keep")[1].problems == []
+    assert opened([NORTH | {"exclude": ["x"]}, copy])[1].problems == []

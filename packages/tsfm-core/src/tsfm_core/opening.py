@@ -52,7 +52,18 @@ def open_panel(data: DataConfig, task: Task, extra: Sequence[str] = (), extend: 
     for name, one in reports.items():  # what is new of this reading is not kept with the panel
         quality.notes += [note | {"item_id": f"{name}:"} for note in one.notes if note not in stored[name].notes]
     quality.problems = [(f"{name}: {said}", hint) for name, one in reports.items() for said, hint in one.problems]
+    if data.shared_rows != "keep":
+        quality.problems += [_given_twice(pair) for pair in quality.shared if _sources_of(pair) == 2]
     return joined, quality
+
+
+def _sources_of(pair: Mapping[str, Any]) -> int:
+    return len({pair[key].partition(":")[0] for key in ("owner", "other")})
+
+
+def _given_twice(pair: Mapping[str, Any]) -> tuple[str, str]:
+    said = f"{pair['owner']} and {pair['other']} share {pair['rows']:,} rows (same slot, same value)"
+    return said, "one person in two sources leaks: exclude it from one of them, or set data.shared_rows: keep"
 
 
 def source_configs(data: DataConfig) -> dict[str, DataConfig]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from tsfm_core.data.lay import new_column
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality
 from tsfm_core.data.saved import save_items
+from tsfm_core.data.shared import Sketch, find_shared
+from tsfm_core.data.source import Table
 from tsfm_core.errors import DataError
 
 __all__ = ["join_panels"]
@@ -70,6 +73,25 @@ def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], fol
         # what holds for all: a placeholder among them makes the dates of all uncertain
         next(clock for clock in ("utc", "none", "time_of_day", "local") if clock in clocks.values()),
     )
+    report.shared += _shared_across(joined)
     save_items(
         joined, folder, [f"channel_{number}.npy" for number in range(len(columns))], {"report": report.to_json()}
     )
+
+
+def _shared_across(joined: Panel) -> list[dict[str, Any]]:
+    """Return the pairs of items of different sources that share rows: one person given twice."""
+
+    def tables() -> Iterator[Table]:
+        for first, part in joined.parts():
+            stamps = part.stamps(np.arange(len(part))).astype("datetime64[us]").astype(np.int64)
+            values = part.columns[part.target].astype(np.float64)[:, None]
+            yield Table(first + part.row_items.astype(np.int64), stamps, values)
+
+    sketch = Sketch()
+    for table in tables():
+        sketch.add(table)
+    ids = joined.item_ids
+    apart = [pair for pair in sketch.suspects(ids) if len({ids[code].partition(":")[0] for code in pair}) == 2]
+    found = find_shared(apart, tables()) if apart else []
+    return [{"owner": ids[pair.owner], "other": ids[pair.other], "rows": len(pair.stamps)} for pair in found]
