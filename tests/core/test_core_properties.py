@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tsfm_core import Dataset, Task
@@ -275,15 +275,16 @@ def test_a_forecast_starts_at_the_last_reading_of_each_item(panel, context, data
 
 def runs_of(first, step, count, most=5):
     """Draw ``(row, seen)`` of runs of cutoffs: ``seen`` is the first row that a context may show."""
-    runs = st.lists(st.tuples(st.integers(0, first), step, st.integers(1, count)), max_size=most)
+    runs = st.lists(st.tuples(st.integers(0, first), step, count), max_size=most)
     return runs.map(lambda found: [(row, at) for at, by, many in found for row in range(at, at + by * many, by)])
 
 
 CUTOFFS = st.one_of(
     st.lists(st.integers(0, 200).map(lambda row: (row, row // 50 * 50)), max_size=30),
     st.lists(st.integers(0, 200).flatmap(lambda row: st.tuples(st.just(row), st.integers(row - 3, row))), max_size=9),
-    runs_of(60, st.integers(1, 13), 12),
-    runs_of(10**6, st.integers(1, 10**5), 9),
+    runs_of(60, st.integers(1, 13), st.integers(1, 12)),
+    runs_of(60, st.integers(1, 3), st.sampled_from([1, 1, 1, 90]), most=9),
+    runs_of(10**6, st.integers(1, 10**5), st.integers(1, 9)),
 )
 
 
@@ -338,7 +339,7 @@ def test_a_mask_is_not_taken_for_the_places_asked_for_before():
 @given(data=st.data(), start=st.integers(-9, 3), length=st.integers(1, 12), only_seen=st.booleans())
 def test_spans_are_the_rows_around_the_cutoffs(data, start, length, only_seen):
     stop = max(start, 0) + length - 1
-    touching = runs_of(60, st.sampled_from([stop - start + 1, stop - start + 2]), 6, most=2)
+    touching = runs_of(60, st.sampled_from([stop - start + 1, stop - start + 2]), st.integers(1, 6), most=2)
     pairs = data.draw(st.one_of(CUTOFFS, touching))
     first, last = cutoffs_of(pairs).spans(start, stop, only_seen)
     covered = {row for begin, end in zip(first.tolist(), last.tolist(), strict=True) for row in range(begin, end + 1)}
@@ -417,11 +418,12 @@ def test_every_item_is_in_one_fold(count, folds, seed):
 
 @examples(200)
 @given(
-    learnt=st.one_of(CUTOFFS, runs_of(60, st.integers(1, 3), 3, most=1)),
-    tested=st.one_of(CUTOFFS, runs_of(60, st.just(1), 30, most=4)),
+    learnt=st.one_of(CUTOFFS, runs_of(60, st.integers(1, 3), st.integers(1, 3), most=1)),
+    tested=st.one_of(CUTOFFS, runs_of(60, st.just(1), st.integers(1, 30), most=4)),
     context=st.integers(1, 6),
     horizon=st.integers(1, 4),
 )
+@example(learnt=[(20, 20)], tested=[*((row, 0) for row in range(30)), (5, 0)], context=1, horizon=2)
 def test_leakage_is_found_where_a_row_of_both_is(learnt, tested, context, horizon):
     task = task_of(context, horizon, known=False)
     last = max([row for row, _ in learnt + tested], default=0) + horizon + 1

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tsfm_core.data.grid import Counts, slots_of
 from tsfm_core.data.source import Table
+from tsfm_core.data.spill import block_of
 
 __all__ = ["Met"]
 
@@ -34,6 +35,7 @@ class Met:
         self._last = np.empty((0, channels + 1), np.int64)
         self._latest = np.empty(0, np.int64)
         self._steps: Counter[tuple[int, int]] = Counter()
+        self._edges: list[tuple[Rows, Rows, Rows]] = []
         self.counts = Counts()
 
     def see(self, table: Table) -> None:
@@ -67,17 +69,35 @@ class Met:
         self._latest[codes[closes]] = stamps[closes]
 
     def see_steps(self, table: Table) -> None:
-        """Look at the rows of a bucket: the time between neighbouring readings, in whole minutes on coarse grids."""
+        """Look at the readings of a bucket: the time between neighbours, and where each block begins and ends."""
         rows = np.flatnonzero(np.isfinite(table.values[:, 0]))
         order = rows[np.lexsort((table.stamps[rows], table.codes[rows]))]
         codes, stamps = table.codes[order], table.stamps[order]
+        block = block_of(stamps, self._step_us, self._step_us // 2 if self._off_grid == "round" else 0)
+        same = (np.diff(codes) == 0) & (np.diff(block) == 0)
+        self._count_steps(codes[1:][same], np.diff(stamps)[same])
+        opens, closes = np.append(True, ~same)[: len(codes)], np.append(~same, True)[: len(codes)]
+        self._edges.append((codes[opens], stamps[opens], stamps[closes]))
+
+    def _count_steps(self, codes: Rows, apart: Rows) -> None:
+        """Count times between readings, in whole minutes on coarse grids."""
         unit = 60_000_000 if self._step_us >= 120_000_000 else 1_000_000
-        apart = (np.diff(stamps) + unit // 2) // unit * unit
-        good = (np.diff(codes) == 0) & (apart > 0) & (apart <= _LONGEST_STEP_US)
-        keys = codes[1:][good] * (_LONGEST_STEP_US + 1) + apart[good]
+        apart = (apart + unit // 2) // unit * unit
+        good = (apart > 0) & (apart <= _LONGEST_STEP_US)
+        keys = codes[good] * (_LONGEST_STEP_US + 1) + apart[good]
         for key, times in zip(*np.unique(keys, return_counts=True), strict=True):
             code, length = divmod(int(key), _LONGEST_STEP_US + 1)
             self._steps[code, length] += int(times)
+
+    def _join_blocks(self) -> None:
+        """Count the time from the last reading of each block to the first of the item's next one."""
+        if self._edges:
+            codes, first, last = (np.concatenate([one[at] for one in self._edges]) for at in range(3))
+            order = np.lexsort((first, codes))
+            codes, first, last = codes[order], first[order], last[order]
+            same = np.diff(codes) == 0
+            self._count_steps(codes[1:][same], (first[1:] - last[:-1])[same])
+            self._edges.clear()
 
     def possible(self, table: Table, count: bool = False) -> Table:
         """Return rows whose target is NaN where it lies outside the valid range."""
@@ -108,6 +128,7 @@ class Met:
 
     def cadences(self) -> dict[int, int]:
         """Return by code the most frequent seconds between readings, the shorter where two are as frequent."""
+        self._join_blocks()
         best: dict[int, tuple[int, int]] = {}
         for (code, length), times in self._steps.items():
             best[code] = max(best.get(code, (0, 0)), (times, -length))

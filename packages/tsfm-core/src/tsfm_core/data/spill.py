@@ -11,12 +11,17 @@ import numpy.typing as npt
 
 from tsfm_core.data.source import Table
 
-__all__ = ["Spill"]
+__all__ = ["Spill", "block_of"]
 
 _BUCKETS = 256
 #: Rows of an item in one bucket span this many slots: an item of any length is laid out piece by piece.
 _SLOTS = 1 << 17
 _IN_MEMORY = 96 << 20
+
+
+def block_of(stamps: npt.NDArray[np.int64], step_us: int, shift_us: int) -> npt.NDArray[np.int64]:
+    """Return the block of slots in which each stamp lies: all rows of an item in a block share a bucket."""
+    return np.asarray((stamps + shift_us) // (step_us * _SLOTS))
 
 
 class Spill:
@@ -41,7 +46,7 @@ class Spill:
             return
         rows = np.empty(len(table.codes), self._type)
         rows["code"], rows["stamp"], rows["values"] = table.codes, table.stamps, table.values
-        block = (table.stamps + self._shift_us) // (self._step_us * _SLOTS)
+        block = block_of(table.stamps, self._step_us, self._shift_us)
         bucket = ((table.codes * 31 + block) % _BUCKETS).astype(np.uint8)
         order = np.argsort(bucket, kind="stable")
         rows, bucket = rows[order], bucket[order]
