@@ -176,6 +176,13 @@ def test_a_parquet_table_with_one_thing_wrong(folder, refused, readings, name):
     assert said in refused("data", "check", "d.parquet", "--config", "c.yaml", *settings(*given))
 
 
+def test_a_parquet_file_whose_names_are_no_text(folder, refused, readings):
+    pq.write_table(pa.Table.from_pandas(readings(), preserve_index=False), folder / "d.parquet", store_schema=False)
+    (folder / "d.parquet").write_bytes((folder / "d.parquet").read_bytes().replace(b"glucose", b"glucos\xff"))
+    said = refused("data", "check", "d.parquet", "--config", "c.yaml")
+    assert "d.parquet is not a parquet file: 'utf-8' codec can't decode byte 0xff" in said
+
+
 GOOD = "item_id=a/1.parquet"
 FOLDERS = {
     "no parquet file": ({"1.txt": b"a"}, "f is a folder without a parquet file; check data.path"),

@@ -82,6 +82,6 @@ def did_you_mean(value: object, options: Iterable[str]) -> str | None:
 
 def listing(names: Iterable[object], limit: int = 12) -> str:
     """Join names by commas and cut long lists: 10,000 columns must not fill a terminal."""
-    every = [str(name) for name in names]
+    every = [name if name.isprintable() else repr(name) for name in map(str, names)]  # a sentence is one line
     shown = ", ".join(every[:limit]) or "none"
     return f"{shown} and {len(every) - limit} more" if len(every) > limit else shown

@@ -148,7 +148,7 @@ def _read_parquet_file(path: Path, columns: Sequence[str], keys: Mapping[str, st
                     same = pa.array(np.zeros(batch.num_rows, np.int32))
                     arrays[key] = pa.DictionaryArray.from_arrays(same, pa.array([keys[key]], pa.string()))
                 yield pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a parquet file: {_first_line(error)}", "check data.path") from error
 
 
@@ -169,9 +169,8 @@ def _require_columns(path: Path, names: Sequence[str], wanted: Sequence[str]) ->
     missing = [name for name in wanted if name not in names]
     if missing:
         hint = did_you_mean(missing[0], names)
-        shown = (name if name.isprintable() else repr(name) for name in names)
         raise DataError(
-            f"{path} has no column {missing[0]!r}; it has {listing(shown)}",
+            f"{path} has no column {missing[0]!r}; it has {listing(names)}",
             f"{hint or 'map it'} (data.columns, such as --set data.columns.target=NAME)",
         )
 

@@ -31,12 +31,15 @@ def fragment(path: Path, columns: Sequence[str], given: Mapping[str, str]) -> It
     """Yield the columns of a parquet file in batches, each with the number of rows before it.
 
     :param given: columns that the path says, by :func:`keys`, for those that the file does not hold.
-    :raises DataError: for a file that is no parquet, or lacks a column.
+    :raises DataError: for a file that is no parquet, or lacks a column or has it twice.
     """
     try:
         # without pre_buffer a row group of any size is decoded piece by piece
         with pq.ParquetFile(path, pre_buffer=False) as file:
             held = file.schema_arrow.names
+            twice = [name for name in columns if held.count(name) > 1]
+            if twice:
+                raise DataError(f"{path} has the column {twice[0]!r} twice", "take the file as it is published")
             missing = [name for name in columns if name not in held and name not in given]
             if missing:
                 raise DataError(
@@ -49,7 +52,7 @@ def fragment(path: Path, columns: Sequence[str], given: Mapping[str, str]) -> It
                         batch = batch.append_column(name, pa.array([given[name]] * batch.num_rows, pa.string()))
                 yield before, batch
                 before += batch.num_rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         said = str(error).splitlines()[0]
         raise DataError(f"{path} is no parquet file: {said}", "write it again, or take it out of the folder") from error
 

@@ -60,7 +60,10 @@ def _read(source: Source) -> Iterator[pa.RecordBatch]:
     wanted = [column for name, column in _VALUES.items() if name in source.columns and name != "glucose"]
     for path in _files(source.path):
         stamp = _first_column(path)
-        rows = pd.concat(list(read_text(path, [stamp, "p_num", "bg_mM"], optional=wanted)))
+        parts = list(read_text(path, [stamp, "p_num", "bg_mM"], optional=wanted))
+        if not parts:  # a header alone
+            continue
+        rows = pd.concat(parts)
         item = _item(rows["p_num"], path)
         if item in seen:
             raise DataError(f"{path} and {seen[item]} both hold {item!r}", "take one of them out of the folder")

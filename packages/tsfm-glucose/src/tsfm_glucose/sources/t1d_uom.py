@@ -101,7 +101,10 @@ def _by_person(root: Path) -> dict[int, dict[str, Path]]:
 
 def _rows(source: Source, item: str, path: Path, stream: _Stream) -> Iterator[pa.RecordBatch]:
     columns = list(dict.fromkeys(stream.channels.values()))
-    rows = pd.concat(list(read_text(path, [stream.stamp, *columns, *stream.beside])))
+    parts = list(read_text(path, [stream.stamp, *columns, *stream.beside]))
+    if not parts:  # a header alone
+        return
+    rows = pd.concat(parts)
     if stream.name == "activity":
         rows = _once(source, item, rows, columns)
     elif stream.name != "glucose":
