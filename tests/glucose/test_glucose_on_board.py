@@ -328,6 +328,15 @@ def test_parity_takes_what_is_missing_for_nothing():
     np.testing.assert_array_equal(total, values)
 
 
+@pytest.mark.parametrize("kind", ["exact", "parity"])
+def test_whether_a_stream_will_ever_be_recorded_is_not_known_before(kind):
+    never, later = np.full(300, np.nan), np.full(300, np.nan)
+    later[200:] = 1.0
+    before = [compute("iob", kind, 300, bolus_u=doses)[:200] for doses in (never, later)]
+    np.testing.assert_array_equal(*before)
+    assert np.isnan(before[0]).all()
+
+
 def test_the_dose_of_a_slot_counts_at_its_start_and_basal_after_it():
     doses = np.zeros(200)
     doses[150] = 1

@@ -6,9 +6,9 @@ on in the exact set; the parity set takes it as a bolus at the slot's start, as 
 
 The sets differ in what is not recorded, too. Exact: a channel is NaN where a stream it needs is not recorded, and for
 8 h after each start of recording, as nobody knows the doses before it; doses before a break decay on through it.
-Parity: an unrecorded row is a dose of 0, and only where no row of any stream it needs is recorded is the channel NaN
-(so a row before the first record is 0 if one follows: the only thing that looks ahead). The published files are rounded
-to 2 decimals besides; nothing is rounded here. Long-acting injections (basal_u) have other kinetics and count nowhere.
+Parity: an unrecorded row is a dose of 0, but NaN until a stream it needs is recorded for the first time. (As published,
+such a row is 0 if a record follows: that looks ahead. The published files are rounded to 2 decimals besides. Nothing is
+rounded here.) Long-acting injections (basal_u) have other kinetics and count nowhere.
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ def _parity(
     part: Part,
 ) -> Floats:
     total = np.zeros(len(minutes))
-    missing = True
+    begun = np.zeros(len(minutes), bool)
     for stream in streams:
         doses = channels[stream.channel]
         recorded = np.isfinite(doses)
-        missing &= not recorded.any()
+        begun |= np.logical_or.accumulate(recorded)
         total += on_board.respond(np.where(recorded, doses, 0.0), getattr(stream.parity(step), part))
-    return np.full(len(minutes), np.nan) if missing else total
+    return np.where(begun, total, np.nan)
 
 
 def _exact_definition(unit: str, streams: tuple[_Stream, ...], part: Part) -> str:
@@ -119,8 +119,8 @@ def _parity_definition(unit: str, streams: tuple[_Stream, ...], part: Part) -> s
     basal = "; basal is a bolus of rate x dt" if _BASAL in streams else ""
     return (
         f"sum over the doses D up to this slot, of {_EULER[unit, part]}, where {_EQUATIONS[unit]}: explicit Euler at "
-        f"the data's cadence dt, read before each update, 0 from 180 min on{basal}; an unrecorded slot is 0, NaN where "
-        "none is recorded; equations of nocturnal-hypo-gly-prob-forecast"
+        f"the data's cadence dt, read before each update, 0 from 180 min on{basal}; an unrecorded slot is 0, NaN "
+        "before the first one recorded; equations of nocturnal-hypo-gly-prob-forecast"
     )
 
 

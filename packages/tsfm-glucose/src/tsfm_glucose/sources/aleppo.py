@@ -26,6 +26,7 @@ import pyarrow as pa
 from tsfm_core import DataError, Dataset, Source
 from tsfm_glucose.sources.tables import (
     COLUMNS,
+    RULES,
     events,
     find,
     folder,
@@ -168,13 +169,7 @@ DATASET = Dataset(
     unit="mg/dL",
     freq="5min",
     channels=offered("bolus_u", "basal_u_per_h", "carbs_g"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     clock="time_of_day",
     files=_files,
 )

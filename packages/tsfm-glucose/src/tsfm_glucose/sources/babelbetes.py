@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from tsfm_core import DataError, Dataset, Source
 from tsfm_glucose.sources.fragments import fragment, keys, numbers, stamps
-from tsfm_glucose.sources.tables import COLUMNS, events, find, folder, offered
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, find, folder, offered
 
 __all__ = ["DATASET"]
 
@@ -99,11 +99,5 @@ DATASET = Dataset(
     unit="mg/dL",
     freq="5min",
     channels=offered("bolus_u", "basal_u_per_h", "carbs_g"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
 )

@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tsfm_core import DataError, Dataset, Source
-from tsfm_glucose.sources.tables import COLUMNS, events, find, folder, numbers, offered, read_text, stamps
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, find, folder, numbers, offered, read_text, stamps
 
 __all__ = ["DATASET"]
 
@@ -148,12 +148,6 @@ DATASET = Dataset(
     unit="mg/dL",
     freq="5min",
     channels=offered("bolus_u", "basal_u_per_h", "basal_u", "carbs_g"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     files=_files,
 )

@@ -23,7 +23,7 @@ from pydantic import Field
 
 from tsfm_core import DataError, Dataset, Section, Source
 from tsfm_glucose.sources.clarity_layout import Layout, layout_of
-from tsfm_glucose.sources.tables import COLUMNS, events, find, numbers, offered, read_padded, stamps
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, find, numbers, offered, read_padded, stamps
 from tsfm_glucose.units import convert
 
 __all__ = ["DATASET", "Options"]
@@ -145,12 +145,6 @@ DATASET = Dataset(
     unit="mg/dL",
     freq="5min",
     channels=offered("bolus_u", "basal_u", "carbs_g"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     options_schema=Options,
 )

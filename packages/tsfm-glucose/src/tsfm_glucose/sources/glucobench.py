@@ -21,7 +21,7 @@ import yaml
 from pydantic import Field
 
 from tsfm_core import DataError, Dataset, Section, Source
-from tsfm_glucose.sources.tables import COLUMNS, events, numbers, read_text, stamps
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, numbers, read_text, stamps
 
 __all__ = ["DATASET", "Options"]
 
@@ -142,13 +142,7 @@ DATASET = Dataset(
     target="glucose",
     unit="mg/dL",
     freq="5min",
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     clock="none",
     files=_files,
     options_schema=Options,

@@ -25,7 +25,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tsfm_core import Channel, DataError, Dataset, Section, Source
-from tsfm_glucose.sources.tables import COLUMNS, events, numbers, offered, read_text, stamps
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, numbers, offered, read_text, stamps
 
 __all__ = ["DATASET", "Options"]
 
@@ -149,12 +149,6 @@ DATASET = Dataset(
         "insulin_u": Channel("amount", "U"),
         **offered("bolus_u", "basal_u_per_h", "carbs_g", "heart_rate", "steps"),
     },
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     options_schema=Options,
 )

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from tsfm_core import DataError, Dataset, Section, Source
 from tsfm_glucose.sources.fragments import fragment, keys, numbers, stamps, texts
-from tsfm_glucose.sources.tables import COLUMNS, find, folder, offered
+from tsfm_glucose.sources.tables import COLUMNS, RULES, find, folder, offered
 
 __all__ = ["DATASET", "Options"]
 
@@ -182,12 +182,6 @@ DATASET = Dataset(
     freq="5min",
     clock="utc",
     channels=offered("bolus_u", "basal_u", "carbs_g"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     options_schema=Options,
 )

@@ -24,6 +24,7 @@ import pyarrow as pa
 from tsfm_core import Dataset, Source
 from tsfm_glucose.sources.tables import (
     COLUMNS,
+    RULES,
     events,
     find,
     folder,
@@ -99,12 +100,6 @@ DATASET = Dataset(
     unit="mg/dL",
     freq="5min",
     channels=offered("bolus_u", "basal_u_per_h"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     files=_files,
 )

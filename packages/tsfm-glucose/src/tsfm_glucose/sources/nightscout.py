@@ -24,7 +24,7 @@ from tsfm_glucose.sources.nightscout_csv import is_export, read_entries, read_ex
 from tsfm_glucose.sources.nightscout_profile import profiles, zone
 from tsfm_glucose.sources.nightscout_records import Count, Record, instant, load, number, zone_name
 from tsfm_glucose.sources.nightscout_treatments import Treatment, amounts, basal, numbered, once
-from tsfm_glucose.sources.tables import COLUMNS, events, find, offered
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, find, offered
 
 __all__ = ["DATASET", "Options"]
 
@@ -169,13 +169,7 @@ DATASET = Dataset(
     freq="5min",
     clock="utc",
     channels=offered("bolus_u", "basal_u_per_h", "carbs_g"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     files=_files,
     options_schema=Options,
 )

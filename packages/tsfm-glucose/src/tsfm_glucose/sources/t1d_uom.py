@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tsfm_core import DataError, Dataset, Source
-from tsfm_glucose.sources.tables import COLUMNS, events, find, folder, numbers, offered, read_text, stamps
+from tsfm_glucose.sources.tables import COLUMNS, RULES, events, find, folder, numbers, offered, read_text, stamps
 
 __all__ = ["DATASET"]
 
@@ -175,13 +175,6 @@ DATASET = Dataset(
     task_unit="mg/dL",
     freq="5min",
     channels=offered("bolus_u", "basal_u_per_h", "basal_u", "carbs_g", "steps", "active_kcal"),
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "shared_rows": "drop",
-        "valid_range": (1.1, 33.3),
-    },
+    rules=RULES | {"shared_rows": "drop", "valid_range": (1.1, 33.3)},
     files=_files,
 )

@@ -22,6 +22,7 @@ from tsfm_core.errors import did_you_mean, listing
 __all__ = [
     "CHANNELS",
     "COLUMNS",
+    "RULES",
     "events",
     "find",
     "folder",
@@ -36,6 +37,14 @@ __all__ = [
 
 #: The canonical columns of a glucose data set: what every reader calls them.
 COLUMNS = {"item_id": "item_id", "timestamp": "timestamp", "target": "glucose"}
+#: How rows in mg/dL go on the grid as they are recorded: a sensor drifts off it, and what is impossible is no reading.
+RULES = {
+    "unsorted": "sort",
+    "off_grid": "floor",
+    "duplicates": "median",
+    "mixed_freq": "keep",
+    "valid_range": (20, 600),
+}
 CHANNELS = {
     "bolus_u": Channel("amount", "U"),
     "basal_u_per_h": Channel("rate", "U/h"),

@@ -15,7 +15,18 @@ import pandas as pd
 import pyarrow as pa
 
 from tsfm_core import DataError, Dataset, Source
-from tsfm_glucose.sources.tables import COLUMNS, events, find, folder, item_ids, numbers, read_text, stamps, tally
+from tsfm_glucose.sources.tables import (
+    COLUMNS,
+    RULES,
+    events,
+    find,
+    folder,
+    item_ids,
+    numbers,
+    read_text,
+    stamps,
+    tally,
+)
 
 __all__ = ["DATASET"]
 
@@ -78,12 +89,6 @@ DATASET = Dataset(
     target="glucose",
     unit="mg/dL",
     freq="5min",
-    rules={
-        "unsorted": "sort",
-        "off_grid": "floor",
-        "duplicates": "median",
-        "mixed_freq": "keep",
-        "valid_range": (20, 600),
-    },
+    rules=RULES,
     files=_files,
 )
