@@ -1,7 +1,14 @@
-"""Small tables, panels made of them by the real reader of tables, and the command line in this process."""
+"""Small tables, panels of them by the real reader, real fake packages, and the command line in this process."""
 
+from __future__ import annotations
+
+import importlib
+import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +19,7 @@ from tsfm_core import Dataset, Task
 from tsfm_core.cli import app, main
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.build import build_panel
+from tsfm_core.plugins import host
 
 TASK = {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 12, "prediction_length": 6}
 
@@ -146,3 +154,132 @@ def commands():
         "backtest": ("backtest", "naive", "--config", "c.yaml"),
         "predict": ("predict", "naive", "--data", "data.csv", "--output", "out.csv", "--config", "c.yaml"),
     }
+
+
+HEADER = """
+from tsfm_core import Dataset, EvaluationProtocol, Metric, ModelCard, Section, hookimpl
+from typing import Literal
+
+class Options(Section):
+    pass
+
+class Training(Section):
+    strategy: Literal["zero_shot"] = "zero_shot"
+"""
+
+#: The hooks of a model that holds the last value; a test replaces those it is about.
+MODEL = {
+    "model_card": """
+@hookimpl
+def model_card():
+    return ModelCard("a fake", "MIT", ("zero_shot",), Options, Training)
+""",
+    "load_model": """
+@hookimpl
+def load_model(config, task, checkpoint, runtime):
+    return object()
+""",
+    "prepare_data": """
+@hookimpl
+def prepare_data(model, windows, task):
+    return windows
+""",
+    "predict": """
+@hookimpl
+def predict(model, data, task):
+    from tsfm_core import Forecasts, fill_context
+
+    last = fill_context(data.inputs(slice(None)).target)[0][:, -1:]
+    return Forecasts.of(data, mean=last.repeat(task.prediction_length, axis=1))
+""",
+}
+
+#: A metric that needs no package: the mean absolute error.
+METRIC = """
+def parts(block):
+    import numpy as np
+
+    error = np.abs(block.point("mean") - block.truth)
+    return {"sum": np.nan_to_num(error), "count": np.isfinite(error)}
+
+def finish(sums):
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        return {NAME: sums["sum"] / sums["count"]}
+
+@hookimpl
+def metrics():
+    return [Metric(NAME, "mean of |forecast - truth|", "target", "lower", "mean", parts, finish)]
+"""
+
+
+@dataclass
+class Site:
+    """A folder of installed packages."""
+
+    folder: Path
+    modules: list[str] = field(default_factory=list)
+
+    def install(
+        self,
+        package: str,
+        source: str,
+        models: tuple[str, ...] = (),
+        plugins: tuple[str, ...] = (),
+        requires: tuple[str, ...] = (),
+        version: str = "1.0",
+    ) -> str:
+        """Install a package of one module; return the module's name."""
+        module = package.replace("-", "_")
+        self.modules.append(module)
+        (self.folder / f"{module}.py").write_text(source)
+        info = self.folder / f"{module}-{version}.dist-info"
+        info.mkdir(exist_ok=True)
+        lines = ["Metadata-Version: 2.1", f"Name: {package}", f"Version: {version}"]
+        (info / "METADATA").write_text("\n".join([*lines, *(f"Requires-Dist: {one}" for one in requires)]) + "\n")
+        groups = {"tsfm.models": models, "tsfm.plugins": plugins}
+        points = [f"[{group}]\n" + "".join(f"{name} = {module}\n" for name in names) for group, names in groups.items()]
+        (info / "entry_points.txt").write_text("\n".join(points))
+        importlib.invalidate_caches()
+        host.cache_clear()
+        return module
+
+    def model(self, name: str, package: str | None = None, more: str = "", **hooks: str | None) -> str:
+        """Install a package with the model ``name``; a hook given as None is left out."""
+        parts = [source for source in (MODEL | hooks).values() if source is not None]
+        return self.install(package or f"fake-{name}", HEADER + more + "".join(parts), models=(name,))
+
+    def plugin(self, package: str, source: str, **others: Any) -> str:
+        """Install a package with an entry point in ``tsfm.plugins``."""
+        return self.install(package, HEADER + source, plugins=(package,), **others)
+
+    def metric(self, package: str, name: str) -> str:
+        """Install a package with one metric."""
+        return self.plugin(package, f"NAME = {name!r}\n" + METRIC)
+
+    def remove(self, package: str) -> None:
+        """Uninstall a package."""
+        module = package.replace("-", "_")
+        (self.folder / f"{module}.py").unlink()
+        for file in (info := next(self.folder.glob(f"{module}-*.dist-info"))).iterdir():
+            file.unlink()
+        info.rmdir()
+        sys.modules.pop(module, None)
+        importlib.invalidate_caches()
+        host.cache_clear()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """An empty folder of packages, seen by this process and by those that it starts."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    made = Site(folder)
+    host.cache_clear()
+    yield made
+    for module in made.modules:
+        sys.modules.pop(module, None)
+    host.cache_clear()

@@ -6,7 +6,6 @@ import json
 import mmap
 import os
 import pickle
-import runpy
 import shutil
 import signal
 import subprocess
@@ -26,9 +25,6 @@ from tsfm_core.data.panel import Panel
 from tsfm_core.data.saved import open_saved
 from tsfm_core.errors import DataError
 from tsfm_core.opening import open_panel
-
-#: The folder of fake packages that the tests of the host have.
-site = runpy.run_path(str(Path(__file__).parent / "host" / "conftest.py"))["site"]
 
 CLINIC = """
 import os, signal

@@ -1,6 +1,5 @@
 """Where test cutoffs stand: alike for every context of an ablation, and as a protocol's own options say."""
 
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,6 @@ import tsfm_core
 from tsfm_core.config.resolve import read_config
 from tsfm_core.errors import ConfigError, DataError, TsfmError
 from tsfm_core.prepare import prepare
-
-#: The folder of fake packages that the tests of the host have.
-site = runpy.run_path(str(Path(__file__).parent / "host" / "conftest.py"))["site"]
 
 TASK = {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 12, "prediction_length": 6}
 CONTEXTS = (12, 24, 48)

@@ -1,7 +1,6 @@
 """Several sources as one panel: what each item keeps of its own, what is refused, and scores by source."""
 
 import json
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,6 @@ from tsfm_core.data.cache import prepared
 from tsfm_core.errors import ConfigError, DataError
 from tsfm_core.opening import open_panel
 from tsfm_core.report import synthetic_note
-
-#: The folder of fake packages that the tests of the host have.
-site = runpy.run_path(str(Path(__file__).parent / "host" / "conftest.py"))["site"]
 
 TASK = {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 12, "prediction_length": 6}
 NORTH = {"name": "north", "source": "csv", "path": "north.csv"}

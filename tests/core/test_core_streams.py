@@ -1,8 +1,6 @@
 """Streams of events, each recorded on its own, become channels: by kind, by rule, counted, and computed from others."""
 
-import runpy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,9 +13,6 @@ from tsfm_core.config.resolve import read_config
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.build import build_panel
 from tsfm_core.errors import ConfigError, DataError
-
-#: The folder of fake packages that the tests of the host have.
-site = runpy.run_path(str(Path(__file__).parent / "host" / "conftest.py"))["site"]
 
 CHANNELS = {"carbs": Channel("amount", "g"), "basal": Channel("rate", "U/h"), "pulse": Channel("reading", "1/min")}
 RULES = {"unsorted": "sort", "off_grid": "floor", "duplicates": "median", "mixed_freq": "keep"}
