@@ -193,7 +193,9 @@ def test_a_table_of_ones_own_says_what_its_columns_hold(make_task, tmp_path):
         build_panel(dataset, DataConfig(**said, kinds={"crabs": "amount"}), task)
     with pytest.raises(DataError, match=r"data.kinds.glucose is no covariate"):
         build_panel(dataset, DataConfig(**said, kinds={"glucose": "rate"}), task)
-    with pytest.raises(ConfigError, match=r"data.kinds.carbs is 'dose': input should be 'reading', 'amount' or 'rate'"):
+    with pytest.raises(
+        ConfigError, match=r"data.kinds.carbs is 'dose': input should be 'reading', 'amount', 'rate' or 'category'"
+    ):
         read_config({"data": {"source": "csv", "kinds": {"carbs": "dose"}}})
 
 

@@ -15,13 +15,13 @@ from tsfm_core.data.cache import SourceFiles, hash_files, open_or_build, report_
 from tsfm_core.data.join import join_panels
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality, find_problems
-from tsfm_core.data.source import with_rules
-from tsfm_core.errors import ConfigError, DataError, listing
+from tsfm_core.data.source import kinds_of, with_rules
+from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
 from tsfm_core.plugins import host
-from tsfm_core.records import Dataset, Feature
+from tsfm_core.records import Dataset, Feature, ModelCard
 from tsfm_core.task import Task
 
-__all__ = ["open_panel", "options_of", "refuse", "source_configs"]
+__all__ = ["open_panel", "options_of", "refuse", "refuse_categories", "source_configs"]
 
 #: Raised where a panel of the same source and config would come out otherwise.
 _FORMAT = 1
@@ -114,6 +114,23 @@ def refuse(quality: Quality, where: str) -> None:
         problem, hint = quality.problems[0]
         more = f" (and {len(quality.problems) - 1} more: tsfm data check)" if len(quality.problems) > 1 else ""
         raise DataError(f"{where}: {problem}{more}", hint)
+
+
+def refuse_categories(name: str, card: ModelCard, data: DataConfig | None, task: Task) -> None:
+    """Refuse a categorical covariate for a model that cannot use one. No data is read.
+
+    :param data: None: there is nothing to check yet.
+    :raises CapabilityError: naming the model and the channel.
+    """
+    covariates = task.channels[1:]
+    if data is None or card.categorical_covariates or not covariates:
+        return
+    for one in source_configs(data).values() if data.sources else (data,):
+        kinds = kinds_of(host().dataset(str(one.source)), one)
+        labelled = [channel for channel in covariates if kinds.get(channel) == "category"]
+        if labelled:
+            said = f"{name} does not use categorical covariates ({listing(labelled)})"
+            raise CapabilityError(said, "leave them out of the task, or give them as numbers")
 
 
 def _open_one(data: DataConfig, task: Task, extra: Sequence[str], extend: int, may_lack: bool) -> tuple[Panel, Quality]:

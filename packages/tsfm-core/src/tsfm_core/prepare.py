@@ -20,7 +20,7 @@ from tsfm_core.data.quality import Quality, max_gap_seconds
 from tsfm_core.data.split import Split, check_split, split_panel
 from tsfm_core.data.windows import TrainingWindows, WindowRule
 from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
-from tsfm_core.opening import open_panel, refuse
+from tsfm_core.opening import open_panel, refuse, refuse_categories
 from tsfm_core.plugins import Backend, host
 from tsfm_core.records import EvaluationProtocol, ModelCard, Runtime, Strategy
 from tsfm_core.task import Task
@@ -85,6 +85,7 @@ def load(name: str, resolved: Resolved, command: str, from_run: bool = False) ->
         raise ConfigError(f"{resolved.tree.origin(('model', 'checkpoint'))}: model.checkpoint is {given!r}, not a name")
     _check_strategy(backend, strategy, given, command, from_run)
     _check_task(name, card, task)
+    refuse_categories(name, card, config.data, task)
     checkpoint = None if strategy == "from_scratch" and command == "train" else given or card.default_checkpoint
     size = config.runtime.batch_size
     now: Strategy = strategy if command == "train" else "zero_shot"

@@ -43,6 +43,7 @@ class ModelCard:
     :param quantiles: True for any level, False for a point model, or the only levels it offers.
     :param past_covariates: whether channels known up to the cutoff are used.
     :param known_covariates: whether channels known over the horizon are used.
+    :param categorical_covariates: whether covariates may be categorical.
     :param longest_context: in steps; None: no limit that is known without a checkpoint.
     :param longest_prediction: likewise.
     :param config_schema: pydantic class of the ``model:`` section, without ``checkpoint``.
@@ -60,6 +61,7 @@ class ModelCard:
     known_covariates: bool = False
     longest_context: int | None = None
     longest_prediction: int | None = None
+    categorical_covariates: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,12 @@ class Channel:
 
     :param kind: ``reading``: a value at a moment; several in a slot give their median, none is NaN. ``amount``: adds up
         within a slot; an empty slot is 0 between the item's first and last entry and NaN (not recorded) outside.
-        ``rate``: holds until the next entry, for a day at most.
-    :param unit: such as ``U``, ``U/h`` or ``g``.
+        ``rate``: holds until the next entry, for a day at most. ``category``: a label at a moment, such as an activity,
+        in a column of text, integers or booleans; the last of a slot counts, and an empty slot is NaN.
+    :param unit: such as ``U``, ``U/h`` or ``g``; ``1`` of a category.
     """
 
-    kind: Literal["reading", "amount", "rate"]
+    kind: Literal["reading", "amount", "rate", "category"]
     unit: str
 
 

@@ -217,5 +217,6 @@ def _facts(panel: Panel) -> dict[str, Any]:
         "freq": panel.freq,
         "clock": panel.clock,
         "channels": list(panel.columns),
+        "categories": dict(panel.categories),
         **panel.provenance,
     }

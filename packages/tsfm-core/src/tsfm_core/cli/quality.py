@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tsfm_core.cli.output import note, print_table
+from tsfm_core.cli.output import note, print_lines, print_table
 
 if TYPE_CHECKING:
     from tsfm_core.data.panel import Panel
@@ -55,6 +55,7 @@ def print_report(panel: Panel, quality: Quality) -> None:
     channels = [name for name in panel.columns if name != panel.target]
     if channels:
         held = {name: "total" if any("total" in row["channels"][name] for row in rows) else "mean" for name in channels}
+        held |= dict.fromkeys(panel.categories, "labels")
         # by place: a channel may be called like anything else
         recorded = [
             {"item_id": row["item_id"]}
@@ -62,6 +63,8 @@ def print_report(panel: Panel, quality: Quality) -> None:
             for row in rows
         ]
         print_table(recorded, {"item_id": "item"} | {at: f"{name} ({held[name]})" for at, name in enumerate(channels)})
+    for name, labels in panel.categories.items():
+        print_lines(f"labels of {name}: {listing(labels)}")
     if panel.provenance.get("synthetic"):
         note(synthetic_note(panel.provenance))
     for name in channels:

@@ -32,7 +32,7 @@ def _moment(value: object) -> datetime:
 Share = Annotated[float, Field(gt=0, lt=1)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Combine = Literal["median", "mean", "sum"]
-Kind = Literal["reading", "amount", "rate"]
+Kind = Literal["reading", "amount", "rate", "category"]
 
 
 class Section(BaseModel):
@@ -54,7 +54,8 @@ class DataConfig(Section):
     )
     kinds: dict[str, Kind] = Field(
         default_factory=dict,
-        description="what covariates hold: a reading; an amount, which adds up and is 0 between entries; a held rate",
+        description="what covariates hold: a reading; an amount, which adds up and is 0 between entries; a held rate; "
+        "a category, which is a label",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="what the data set's own schema holds")
     unit: str | None = Field(

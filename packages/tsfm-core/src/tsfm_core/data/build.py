@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.channels import Channels, plan_channels
 from tsfm_core.data.grid import Cells, combine, combine_rules, slots_of
+from tsfm_core.data.labels import settle
 from tsfm_core.data.lay import Grid, finish_items, lay
 from tsfm_core.data.met import Met
 from tsfm_core.data.panel import Panel
@@ -105,6 +106,7 @@ def _build(
         columns, imputed = finish_items(
             read, wide, grid, channels, data.kinds, entries, zones, folder, data.imputation == "parity"
         )
+        categories = settle(columns, reading.labels.met)
     panel = Panel(
         tuple(reading.ids[code] for code in grid.codes),
         grid.offsets,
@@ -115,6 +117,7 @@ def _build(
         _provenance(dataset, data, channels),
         zones,
         "utc" if reading.instants else dataset.clock,
+        categories=categories,
     )
     where = data.path or dataset.name
     if not np.isfinite(panel.columns[task.target]).any():

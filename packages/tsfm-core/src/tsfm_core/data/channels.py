@@ -46,7 +46,7 @@ def plan_channels(
     :param extra: channels beside the task's that the panel must hold.
     :param may_lack: whether a channel that the source cannot give is NaN: one of several sources.
     :raises DataError: for a feature that has several sets and not one of them is ``data.features``, one that needs
-        itself, or a known covariate that is computed from what is not known.
+        itself, a known covariate that is computed from what is not known, or a category where numbers are needed.
     """
     held = tuple(dict.fromkeys((*task.channels, *extra)))
     read: list[str] = [task.target]
@@ -95,7 +95,24 @@ def plan_channels(
             raise DataError(
                 f"{name} is not known in advance", f"list it in task.past_covariates: {unknown[0].definition}"
             )
+    _require_numbers(data.kinds, computed, extra)
     return Channels(held, tuple(read), tuple(computed), tuple(absent))
+
+
+def _require_numbers(kinds: Mapping[str, str], computed: Sequence[Feature], extra: Sequence[str]) -> None:
+    """Refuse a category where its codes would be taken for numbers."""
+    for feature in computed:
+        if kinds.get(feature.name) == "category":
+            said = f"{feature.name} is computed, and data.kinds says that it is a category"
+            raise DataError(said, f"map its column with data.columns.{feature.name}, or take it out of data.kinds")
+        labelled = [need for need in feature.needs if kinds.get(need) == "category"]
+        if labelled:
+            said = f"{feature.name} is computed from {labelled[0]}, which is a category"
+            raise DataError(said, f"give {labelled[0]} as numbers, or leave {feature.name} out")
+    for name in extra:
+        if kinds.get(name) == "category":
+            said = f"evaluation.protocol needs the numbers of {name}, which is a category"
+            raise DataError(said, f"give {name} as numbers, or take another protocol")
 
 
 def _chosen(name: str, offered: Sequence[Feature], wanted: str) -> Feature:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tsfm_core.errors import DataError
 
-__all__ = ["item_codes", "numbers", "row_stamps"]
+__all__ = ["CONTROL", "item_codes", "numbers", "row_stamps"]
 
 _MAP_IT = "map the right column with data.columns"
 _FORMAT = "set data.timestamp_format, such as '%d/%m/%Y %H:%M'"
@@ -22,7 +22,7 @@ _SAY_ZONE = "write naive local times, or set data.timezone to the people's zone"
 _NO_ZONE = "the stamps are local already: leave data.timezone out, and data.columns.timezone"
 _MICROSECONDS = pa.timestamp("us")
 #: What would break lines, and ids that are joined for a hash.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 #: The years of a calendar, 1 to 9999, in microseconds since 1970.
 _EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
@@ -45,7 +45,7 @@ def item_codes(
         raise DataError(f"{where}: row {_first(pc.is_null(text), before)} has no {name}", "every row needs an item id")
     encoded = text.dictionary_encode()
     ids = encoded.dictionary.to_pylist()
-    odd = next(filter(_CONTROL.search, ids), None)
+    odd = next(filter(CONTROL.search, ids), None)
     if odd is not None:
         row = _first(pc.equal(text, odd), before)
         raise DataError(f"{where}: row {row} of column {name!r} is {odd!r}", "take the control character out of the id")

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from tsfm_core.data.labels import joined_labels, recoded
 from tsfm_core.data.lay import new_column
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality
 from tsfm_core.data.saved import save_items
 from tsfm_core.data.shared import Sketch, find_shared
 from tsfm_core.data.source import Table
-from tsfm_core.errors import DataError
+from tsfm_core.errors import DataError, listing
 
 __all__ = ["join_panels"]
 
@@ -23,7 +24,7 @@ __all__ = ["join_panels"]
 def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], folder: Path) -> None:
     """Write the items of all panels into one, called ``<source>:<item>``.
 
-    :raises DataError: where local times and instants would meet on one grid.
+    :raises DataError: where local times and instants would meet on one grid, or labels and numbers in one channel.
     """
     clocks = {name: panel.clock for name, panel in panels.items()}
     if "utc" in clocks.values() and len(set(clocks.values())) > 1:
@@ -35,14 +36,15 @@ def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], fol
     lengths = [int(np.diff(panels[name].offsets)[at]) for _, name, at in parts]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     first = next(iter(panels.values()))
+    categories = _categories(panels)
     columns = {}
     for number, channel in enumerate(first.columns):
         column = new_column(folder / f"channel_{number}.npy", int(offsets[-1]))
         for row, (_, name, at) in enumerate(parts):
             source = panels[name]
-            column[offsets[row] : offsets[row + 1]] = source.columns[channel][
-                source.offsets[at] : source.offsets[at + 1]
-            ]
+            values = source.columns[channel][source.offsets[at] : source.offsets[at + 1]]
+            own = source.categories.get(channel)
+            column[offsets[row] : offsets[row + 1]] = recoded(values, own, categories[channel]) if own else values
         columns[channel] = column
     report = Quality()
     for name, quality in reports.items():
@@ -72,11 +74,27 @@ def join_panels(panels: Mapping[str, Panel], reports: Mapping[str, Quality], fol
         tuple(panels[name].zones[at] for _, name, at in parts) if first.zones else (),
         # what holds for all: a placeholder among them makes the dates of all uncertain
         next(clock for clock in ("utc", "none", "time_of_day", "local") if clock in clocks.values()),
+        categories=categories,
     )
     report.shared += _shared_across(joined)
     save_items(
         joined, folder, [f"channel_{number}.npy" for number in range(len(columns))], {"report": report.to_json()}
     )
+
+
+def _categories(panels: Mapping[str, Panel]) -> dict[str, tuple[str, ...]]:
+    """Return the labels of all sources, by channel."""
+    given = {name: panel.categories for name, panel in panels.items()}
+    found = {}
+    for channel in dict.fromkeys(channel for one in given.values() for channel in one):
+        labelled = [name for name in panels if channel in given[name]]
+        absent = [name for name, panel in panels.items() if channel in (panel.provenance.get("absent") or ())]
+        numbers = [name for name in panels if name not in (*labelled, *absent)]
+        if numbers:
+            said = f"{channel} is a category in {listing(labelled)}, and numbers in {listing(numbers)}"
+            raise DataError(said, "say in data.kinds of each source what it is")
+        found[channel] = joined_labels(given, channel)
+    return found
 
 
 def _shared_across(joined: Panel) -> list[dict[str, Any]]:

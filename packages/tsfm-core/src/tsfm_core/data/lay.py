@@ -125,7 +125,7 @@ def finish_items(
         slots = wide.first[at] + np.arange(max(end - begin, lead + rows))
         values = {name: column[begin:end].astype(np.float64) for name, column in read.items()}
         for name in list(values)[1:]:
-            if kinds.get(name, "reading") != "reading":
+            if kinds.get(name) in ("amount", "rate"):
                 first, last = entries[name][0][at], entries[name][1][at]
                 values[name] = _filled(values[name], kinds[name], slots[: end - begin], first, last, grid.step)
         if parity:

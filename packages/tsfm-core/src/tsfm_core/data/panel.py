@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -47,7 +48,7 @@ class Panel:
     :param offsets: ``[I + 1]``; item i holds the rows ``offsets[i]:offsets[i + 1]``.
     :param starts: ``[I]``, the stamp of each item's first row, naive local time, in seconds.
     :param step: seconds between rows.
-    :param columns: ``[rows]`` float32 for each channel; the target first.
+    :param columns: ``[rows]`` float32 for each channel, the target first; of a category the codes of its labels.
     :param unit: of the target.
     :param provenance: where the data came from and what was done to it: plain data, for run.json.
     :param zones: ``[I]`` IANA name of each item's time zone where the stamps are UTC ("": not known); empty where they
@@ -55,6 +56,7 @@ class Panel:
     :param clock: what a naive stamp means, as :class:`~tsfm_core.Dataset` says.
     :param stored_fingerprint: of a panel that was built before; others compute it.
     :param folder: where the columns are mapped from, if they are.
+    :param categories: of each categorical channel its labels, ascending: code i means ``categories[channel][i]``.
     """
 
     item_ids: tuple[str, ...]
@@ -68,6 +70,7 @@ class Panel:
     clock: str = "local"
     stored_fingerprint: str | None = None
     folder: Path | None = None
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # another process maps the same files: nothing is copied
@@ -150,7 +153,7 @@ class Panel:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return a hash of every value, stamp and id."""
+        """Return a hash of every value, stamp, id and label."""
         if self.stored_fingerprint:
             return self.stored_fingerprint
         digest = hashlib.sha256()
@@ -161,6 +164,8 @@ class Panel:
         for array in arrays:
             for at in range(0, len(array), _AT_ONCE):
                 digest.update(np.ascontiguousarray(array[at : at + _AT_ONCE]).data)
+        if self.categories:
+            digest.update(json.dumps(dict(self.categories), sort_keys=True).encode())
         return digest.hexdigest()
 
 

@@ -38,7 +38,7 @@ class ItemReport:
         that has one already, ``repeats`` of them with the same stamp and value; ``shared``: another item's;
         ``impossible``: outside ``data.valid_range``.
     :param mean: of the readings, in the panel's unit; None without one.
-    :param channels: of each covariate, its recorded slots and their total or mean.
+    :param channels: of each covariate, its recorded slots and their total, mean, or how many labels they hold.
     """
 
     item_id: str

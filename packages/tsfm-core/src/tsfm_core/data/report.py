@@ -79,6 +79,8 @@ def _item(panel: Panel, at: int, met: Met, code: int, cadence: int | None, kinds
 
 def _channel(column: npt.NDArray[np.float32], kind: str) -> dict[str, float | None]:
     recorded = column[np.isfinite(column)].astype(np.float64)
+    if kind == "category":
+        return {"recorded": len(recorded), "labels": len(np.unique(recorded))}
     if not len(recorded):
         return {"recorded": 0, "total" if kind == "amount" else "mean": None}
     number = recorded.sum() if kind == "amount" else recorded.mean()

@@ -44,6 +44,7 @@ def save_items(panel: Panel, folder: Path, files: Sequence[str], facts: dict[str
         "step": panel.step,
         "unit": panel.unit,
         "clock": panel.clock,
+        "categories": dict(panel.categories),
         "provenance": panel.provenance,
         "fingerprint": panel.fingerprint,
         **facts,
@@ -83,6 +84,7 @@ def open_saved(folder: Path, channels: Sequence[str] | None = None) -> Panel:
             meta["clock"],
             meta["fingerprint"] if tuple(columns) == tuple(files) else None,
             folder,
+            {name: tuple(labels) for name, labels in dict(meta.get("categories", {})).items() if name in columns},
         )
         if any(column.shape != (len(panel),) or column.dtype != np.float32 for column in columns.values()):
             raise ValueError("a column is cut off")

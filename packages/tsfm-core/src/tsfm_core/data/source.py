@@ -16,12 +16,13 @@ from pydantic import ValidationError
 
 from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.columns import item_codes, numbers, row_stamps
+from tsfm_core.data.labels import Labels
 from tsfm_core.errors import DataError, PluginError, did_you_mean, listing
 from tsfm_core.records import Dataset, Source
 from tsfm_core.task import Task
 from tsfm_core.zones import check_zone
 
-__all__ = ["Reading", "Table", "column_names", "with_rules"]
+__all__ = ["Reading", "Table", "column_names", "kinds_of", "with_rules"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -42,7 +43,7 @@ class Table:
 
     :param codes: ``[n]`` index into :attr:`Reading.ids`.
     :param stamps: ``[n]`` microseconds since 1970.
-    :param values: ``[n, C]`` of each channel, the target first.
+    :param values: ``[n, C]`` of each channel, the target first; of a category the number of its label.
     """
 
     codes: Rows
@@ -57,9 +58,13 @@ class Table:
 def with_rules(dataset: Dataset, data: DataConfig) -> DataConfig:
     """Return ``data`` with every rule said: by the config, else by the data set, else refused."""
     rules = {**_DEFAULTS, "valid_range": None} | _checked_rules(dataset)
-    kinds = {name: channel.kind for name, channel in dataset.channels.items()} | data.kinds
     unsaid = {name: rule for name, rule in rules.items() if getattr(data, name) is None}
-    return data.model_copy(update=unsaid | {"kinds": kinds})
+    return data.model_copy(update=unsaid | {"kinds": kinds_of(dataset, data)})
+
+
+def kinds_of(dataset: Dataset, data: DataConfig) -> Mapping[str, str]:
+    """Return what each channel holds, by the config, else by the data set; one that neither names is a reading."""
+    return {name: channel.kind for name, channel in dataset.channels.items()} | data.kinds
 
 
 def _checked_rules(dataset: Dataset) -> dict[str, Any]:
@@ -84,7 +89,8 @@ def _checked_rules(dataset: Dataset) -> dict[str, Any]:
 def column_names(dataset: Dataset, data: DataConfig, task: Task, channels: tuple[str, ...]) -> dict[str, str]:
     """Return the source's column of item_id, timestamp, target and each of ``channels``, and of timezone if it has one.
 
-    :raises DataError: for a role that the task does not have, or a channel that the data set does not offer.
+    :raises DataError: for a role that the task does not have, a channel that the data set does not offer, or a target
+        that is a category.
     """
     given = {**dataset.columns, **data.columns}
     roles = ("item_id", "timestamp", "target", *channels)
@@ -94,6 +100,9 @@ def column_names(dataset: Dataset, data: DataConfig, task: Task, channels: tuple
         raise DataError(f"data.columns.{unknown[0]} is no role or covariate of this task", hint)
     if "timezone" in channels:
         raise DataError("no covariate may be called timezone: it is a role of data.columns", "map it by another name")
+    if data.kinds.get(task.target) == "category":
+        said = f"the target {task.target!r} is a category, and numbers are forecast"
+        raise DataError(said, "forecast another channel, and list this one in task.past_covariates")
     covariates = (*channels, *task.channels[1:], *dataset.channels)
     untold = [name for name in data.kinds if name not in covariates]
     if untold:
@@ -114,6 +123,7 @@ class Reading:
 
     :ivar ids: every item met, also those that the config leaves out, in the order of their first row.
     :ivar zones: the time zone of each item, by code, where stamps are instants.
+    :ivar labels: those of categorical channels, in the order in which they were met.
     :ivar notes: what the reader counted: ``(item_id, what)`` and rows.
     """
 
@@ -124,6 +134,7 @@ class Reading:
         self._wanted: list[bool] = []
         self._starts: list[int] = []
         self.zones: dict[int, str] = {}
+        self.labels = Labels(name for name in names if data.kinds.get(name) == "category")
         self.notes: Counter[tuple[str, str]] = Counter()
         self._instants = bool(data.timezone or "timezone" in names or dataset.clock == "utc")
 
@@ -176,12 +187,14 @@ class Reading:
         stamps = row_stamps(column("timestamp"), names["timestamp"], form, where, before, instants)
         if self._instants:
             self._learn_zones(codes, column("timezone") if names.get("timezone") in held else None)
+        keep = np.array(self._wanted)[codes] & (stamps >= np.array(self._starts)[codes])
         channels = [role for role in names if role not in ("item_id", "timestamp", "timezone")]
         values = np.full((len(codes), len(channels)), np.nan)
         for at, role in enumerate(channels):
-            if names[role] in held:
+            if names[role] in held and role in self.labels:
+                values[:, at] = self.labels.numbers(role, column(role), keep, names[role], where, before)
+            elif names[role] in held:
                 values[:, at] = numbers(column(role), names[role], where, before)
-        keep = np.array(self._wanted)[codes] & (stamps >= np.array(self._starts)[codes])
         return Table(codes, stamps, values) if keep.all() else Table(codes, stamps, values).take(keep)
 
     def _code(self, item: str) -> int:

@@ -8,7 +8,7 @@
         check_model("mine", tmp_path)
 
 Each check is a function of :mod:`tsfm_core.testing.checks` whose docstring is the promise. The data is made here: four
-short series with gaps, a past-only and a known covariate.
+short series with gaps, a past-only, a categorical and a known covariate, as the card allows.
 """
 
 from __future__ import annotations

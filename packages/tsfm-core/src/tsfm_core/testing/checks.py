@@ -175,7 +175,9 @@ def _around_one_cutoff(subject: Subject, channels: tuple[str, ...]) -> tuple[Tra
     cutoff = int(windows.cutoffs_at[0])
     columns = {channel: column.copy() for channel, column in subject.panel.columns.items()}
     for channel in channels:
-        columns[channel][cutoff + 1 :] = 50 - 2 * np.nan_to_num(columns[channel][cutoff + 1 :])
+        after = np.nan_to_num(columns[channel][cutoff + 1 :])
+        labels = subject.panel.categories.get(channel)
+        columns[channel][cutoff + 1 :] = len(labels) - 1 - after if labels else 50 - 2 * after
     return windows, replace(windows, panel=replace(subject.panel, columns=columns))
 
 

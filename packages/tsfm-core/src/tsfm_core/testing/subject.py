@@ -23,10 +23,15 @@ from tsfm_core.task import Task
 __all__ = ["Subject", "sample_panel"]
 
 _STEPS = 600
+#: The past covariate that is categorical, and its labels.
+_STATE, _LABELS = "state", ("busy", "calm")
 
 
 def sample_panel(task: Task, seed: int = 0) -> Panel:
-    """Return four series of 600 steps with gaps, for every channel of ``task``; known covariates move the target."""
+    """Return four series of 600 steps with gaps, for every channel of ``task``; known covariates move the target.
+
+    A past covariate called ``state`` is categorical, with the labels ``busy`` and ``calm``, and recorded now and then.
+    """
     random = np.random.default_rng(seed)
     time = np.arange(_STEPS)
     columns: dict[str, list[npt.NDArray[np.float64]]] = {channel: [] for channel in task.channels}
@@ -37,7 +42,12 @@ def sample_panel(task: Task, seed: int = 0) -> Panel:
         target[250 : 250 + 4 * (item + 1)] = np.nan
         columns[task.target].append(target)
         for channel in (*task.past_covariates, *task.known_covariates):
-            columns[channel].append(drive if channel in task.known_covariates else random.normal(size=_STEPS))
+            if channel in task.known_covariates:
+                columns[channel].append(drive)
+            elif channel == _STATE:
+                columns[channel].append(random.choice([0, 1, np.nan], _STEPS, p=[0.4, 0.4, 0.2]))
+            else:
+                columns[channel].append(random.normal(size=_STEPS))
     return Panel(
         item_ids=("a", "b", "c", "d"),
         offsets=np.arange(5, dtype=np.int64) * _STEPS,
@@ -45,6 +55,7 @@ def sample_panel(task: Task, seed: int = 0) -> Panel:
         step=task.step_seconds,
         columns={channel: np.concatenate(series).astype(np.float32) for channel, series in columns.items()},
         unit=task.unit,
+        categories={_STATE: _LABELS} if _STATE in task.past_covariates else {},
     )
 
 
@@ -65,7 +76,9 @@ class Subject:
         levels = [0.1, 0.5, 0.9] if card.quantiles is True else list(card.quantiles or ())
         task = {"target": "x", "unit": "custom:kit", "freq": "5min", "context_length": 96, "prediction_length": 12}
         covariates = {
-            "past_covariates": ["past"] if card.past_covariates else [],
+            "past_covariates": ["past", *([_STATE] if card.categorical_covariates else [])]
+            if card.past_covariates
+            else [],
             "known_covariates": ["known"] if card.known_covariates else [],
         }
         trained = [one for one in card.strategies if one != "zero_shot"]
