@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from tsfm_core import Task
 from tsfm_core.errors import CapabilityError, UnknownModelError
-from tsfm_core.testing import check_model
+from tsfm_core.testing import check_model, sample_panel
 
 #: A model that learns one number and keeps its promises; the wrong ones below differ from it by one line.
 CARD = """
@@ -46,6 +48,13 @@ def predict(model, data, task):
     last = fill_context(data.inputs(slice(None)).target)[0][:, -1:].astype(np.float64)
     EXTRA
     return Forecasts.of(data, mean=(last + OFFSET).repeat(task.prediction_length, axis=1))
+"""
+
+LABELLED = """
+@hookimpl
+def model_card():
+    facts = {"past_covariates": True, "categorical_covariates": True}
+    return ModelCard("a fake", "MIT", ("zero_shot",), Options, Training, **facts)
 """
 
 
@@ -88,10 +97,41 @@ def test_a_fake_that_keeps_its_promises_passes(learner, tmp_path):
     assert check_model("fake", tmp_path)
 
 
+def test_a_card_with_categorical_covariates_is_given_one(site, tmp_path):
+    names = "np.array(data.panel.categories['state'])"
+    whole = "codes = data.panel.columns['state']; codes = codes[np.isfinite(codes)].astype(int)"
+    counted = f"{whole}; assert set({names}[codes]) == {{'busy', 'calm'}}, {names}[codes]"
+    site.model("fake", model_card=LABELLED, predict=predict(counted))
+    assert check_model("fake", tmp_path)
+    task = Task(
+        target="x",
+        unit="custom:kit",
+        freq="5min",
+        context_length=96,
+        prediction_length=12,
+        past_covariates=("past", "state"),
+    )
+    panel = sample_panel(task)
+    assert panel.categories == {"state": ("busy", "calm")}
+    state = panel.columns["state"]
+    assert set(np.unique(state[np.isfinite(state)])) == {0, 1}
+    assert 0.1 < np.isnan(state).mean() < 0.3
+    assert sample_panel(task.model_copy(update={"past_covariates": ("past",)})).categories == {}
+
+
 #: Wrong answers of a model that learns nothing, and the promise that must be named.
 WRONG = {
     "peeks at the future": (
         {"predict": predict("last = last + 1e-6 * data.panel.columns['x'][data.cutoffs_at + 1][:, None]")},
+        "the_future_stays_hidden: Changing what lies after a cutoff",
+    ),
+    "peeks at labels to come": (
+        {
+            "model_card": LABELLED,
+            "predict": predict(
+                "last = last + np.nan_to_num(data.panel.columns['state'][data.cutoffs_at + 1])[:, None]"
+            ),
+        },
         "the_future_stays_hidden: Changing what lies after a cutoff",
     ),
     "depends on the batch": (
