@@ -299,7 +299,10 @@ def test_a_holdout_file_that_cannot_be(folder, write, refused, readings, content
             "data.timezone is '../../etc/passwd': '../../etc/passwd' is no time zone; use",
         ),
         ("data.kinds={glucos: amount}", "data.kinds.glucos is no covariate of this task; known here: none"),
-        ("data.kinds={glucose: dose}", "data.kinds.glucose is 'dose': input should be 'reading', 'amount' or 'rate'"),
+        (
+            "data.kinds={glucose: dose}",
+            "data.kinds.glucose is 'dose': input should be 'reading', 'amount', 'rate' or 'category'",
+        ),
         ("data.valid_range=[400, 40]", "data.valid_range is [400, 40]: the lowest possible reading comes first"),
         ("data.valid_range=[low, high]", "data.valid_range.0 is 'low': input should be a valid number"),
         (

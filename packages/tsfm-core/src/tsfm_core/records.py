@@ -250,7 +250,7 @@ class Feature:
     :param name: of the channel, as ``task.past_covariates`` and ``task.known_covariates`` name it.
     :param definition: the formula, with its source.
     :param unit: of its values.
-    :param needs: the channels it is computed from, in the data set or features themselves.
+    :param needs: the channels it is computed from, in the data set or features themselves; no category.
     :param compute: ``compute(channels, minutes, step)``: each channel of ``needs`` as float64 ``[n]`` with NaN where
         it is not recorded, the local minute of the day of each row ``[n]`` (-1 where the zone is not known), and
         seconds between rows; returns ``[n]``.
@@ -276,7 +276,8 @@ class EvaluationProtocol:
     :param name: what ``evaluation.protocol`` says.
     :param definition: the rule in words.
     :param options_schema: pydantic class of ``evaluation.options``.
-    :param needs: ``needs(options)``: channels beside the target that the panel must hold, such as carbohydrates.
+    :param needs: ``needs(options)``: channels beside the target that the panel must hold, such as carbohydrates; no
+        category.
     """
 
     name: str

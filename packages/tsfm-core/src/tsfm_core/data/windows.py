@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class WindowInputs:
-    """What a model sees of B windows. Missing values are NaN.
+    """What a model sees of B windows. Missing values are NaN; a label is its code in ``panel.categories``.
 
     :param target: ``[B, C]``.
     :param past_covariates: ``[B, C, P]``.
