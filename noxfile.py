@@ -13,7 +13,7 @@ nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_missing_interpreters = True
 
-PACKAGES = ("core", "torch", "ttm", "eval", "glucose")
+PACKAGES = ("core", "torch", "ttm", "chronos", "eval", "glucose")
 SOURCES = [f"packages/tsfm-{name}/src" for name in PACKAGES]
 
 #: What each package's tests install: the package and our packages that it depends on.
@@ -23,6 +23,7 @@ NEEDS = {
     "glucose": ("core", "glucose"),
     "torch": ("core", "torch"),
     "ttm": ("core", "eval", "torch", "ttm"),
+    "chronos": ("core", "eval", "torch", "chronos"),
 }
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
@@ -95,6 +96,12 @@ def tests_torch(session: nox.Session) -> None:
 def tests_ttm(session: nox.Session) -> None:
     """Test tsfm-ttm."""
     run_tests(session, NEEDS["ttm"], "tests/ttm")
+
+
+@nox.session(name="tests-chronos")
+def tests_chronos(session: nox.Session) -> None:
+    """Test tsfm-chronos."""
+    run_tests(session, NEEDS["chronos"], "tests/chronos")
 
 
 @nox.session

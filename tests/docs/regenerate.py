@@ -296,12 +296,15 @@ def _table_of(head: list[str], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
+#: Whose sections docs/configuration.md shows.
+MODELS = ("naive", "seasonal_naive", "mean", "linear", "ttm", "chronos", "chronos_bolt", "chronos_t5")
+
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "FILE"}
 
 PARTS: dict[str, Callable[[], str | None]] = {
     "top": top,
     **{name: section(name) for name in _SECTIONS},
-    **{f"model.{name}": lambda name=name: model(name) for name in ("naive", "seasonal_naive", "mean", "linear", "ttm")},
+    **{f"model.{name}": lambda name=name: model(name) for name in MODELS},
     **{
         f"record.{kind.__name__}": record(kind)
         for kind in (records.ModelCard, records.Runtime, records.Job, records.Metric, records.Block, records.Dataset)

@@ -52,17 +52,16 @@ def test_the_best_checkpoint_forecasts_the_same_bits_in_a_new_process(kit: Any, 
         told.append((name, task.model_dump(mode="json"), str(kit.best(name))))
     np.savez(kit.folder / "columns.npz", **kit.columns())
     (kit.folder / "told.json").write_text(json.dumps(told))
-    script = Path(__file__).with_name("conftest.py")
+    support = Path(__file__).parents[1] / "support"
     code = f"""
-import importlib.util, json, pathlib, sys
+import json, pathlib, sys
+sys.path.insert(0, {str(support)!r})
 import numpy as np
+import tsfm_ttm
+from modelkit import Kit
 from tsfm_core import Task
-spec = importlib.util.spec_from_file_location("ttm_kit", {str(script)!r})
-module = importlib.util.module_from_spec(spec)
-sys.modules["ttm_kit"] = module
-spec.loader.exec_module(module)
 folder = pathlib.Path({str(kit.folder)!r})
-kit = module.Kit(folder)
+kit = Kit(folder, tsfm_ttm)
 for name, fields, best in json.loads((folder / "told.json").read_text()):
     task = Task.model_validate_json(json.dumps(fields))
     values = kit.values(kit.load(task, best), kit.windows(task, dict(np.load(folder / "columns.npz"))))

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "tsfm_core": set(),
     "tsfm_torch": {"tsfm_core"},
     "tsfm_ttm": {"tsfm_core", "tsfm_torch"},
+    "tsfm_chronos": {"tsfm_core", "tsfm_torch"},
     "tsfm_eval": {"tsfm_core"},
     "tsfm_glucose": {"tsfm_core"},
 }
@@ -120,10 +121,11 @@ def test_backends_use_cores_public_names():
 
 
 def test_core_names_a_backend_in_the_install_hints_alone():
-    backends = re.compile(r"\b(ttm|chronos|torch|tsfm_ttm|tsfm_torch|tsfm_eval|tsfm_glucose|granite)\b")
+    ours = "torch|ttm|chronos|eval|glucose"
+    backends = re.compile(rf"\b(ttm|chronos|chronos_bolt|chronos_t5|torch|granite|tsfm_(?:{ours}))\b")
     #: torch's version is noted in every run, and the kit forbids to import it early; neither imports it
     known = {
-        "plugins.py": {"ttm", "torch"},
+        "plugins.py": {"chronos", "chronos_bolt", "chronos_t5", "ttm", "torch"},
         "environment.py": {"torch"},
         "checks.py": {"torch"},
     }
@@ -195,6 +197,8 @@ ALLOWED = {
     ("tsfm_core", "fold"): "one part of a cross-validation, and rich's word for a cell that wraps",
     ("tsfm_glucose", "p_num"): "a column of other people's files",
     ("tsfm_glucose", "bg_mM"): "likewise",
+    ("tsfm_chronos", "model_type"): "the key of a Hugging Face config.json",
+    ("tsfm_chronos", "future_covariates"): "an argument of Chronos-2",
     ("tsfm_ttm", "conditional_columns"): "granite's name",
     ("tsfm_ttm", "model_type"): "the key of a Hugging Face config.json",
     ("tsfm_ttm", "model_path"): "granite's get_model",

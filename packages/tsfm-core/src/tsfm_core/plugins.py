@@ -33,9 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["INSTALL_HINTS", "MODELS", "PLUGINS", "Backend", "Registry", "Row", "host"]
 
 #: Our own packages: what to install for a name that is not there. The one place where core names a backend.
-INSTALL_HINTS = {"ttm": "tsfm-ttm"}
+INSTALL_HINTS = {
+    "chronos": "tsfm-chronos",
+    "chronos_bolt": "tsfm-chronos",
+    "chronos_t5": "tsfm-chronos",
+    "ttm": "tsfm-ttm",
+}
 
-_OWN = frozenset({"tsfm-core", "tsfm-torch", "tsfm-ttm", "tsfm-eval", "tsfm-glucose"})
+_OWN = frozenset({"tsfm-chronos", "tsfm-core", "tsfm-eval", "tsfm-glucose", "tsfm-torch", "tsfm-ttm"})
 
 
 @dataclass(frozen=True)

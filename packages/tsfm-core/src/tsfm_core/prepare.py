@@ -84,6 +84,8 @@ def load(name: str, resolved: Resolved, command: str, from_run: bool = False) ->
     if given is not None and not isinstance(given, str):
         raise ConfigError(f"{resolved.tree.origin(('model', 'checkpoint'))}: model.checkpoint is {given!r}, not a name")
     _check_strategy(backend, strategy, given, command, from_run)
+    if getattr(model, "ignore_covariates", False):
+        task = task.model_copy(update={"past_covariates": (), "known_covariates": ()})
     _check_task(name, card, task)
     refuse_categories(name, card, config.data, task)
     checkpoint = None if strategy == "from_scratch" and command == "train" else given or card.default_checkpoint

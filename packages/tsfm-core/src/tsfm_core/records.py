@@ -22,6 +22,7 @@ __all__ = [
     "EvaluationProtocol",
     "Feature",
     "Job",
+    "KnownCheckpoint",
     "Metric",
     "ModelCard",
     "Runtime",
@@ -29,7 +30,21 @@ __all__ = [
     "Strategy",
 ]
 
-Strategy = Literal["zero_shot", "full", "from_scratch"]
+Strategy = Literal["zero_shot", "full", "lora", "from_scratch"]
+
+
+@dataclass(frozen=True)
+class KnownCheckpoint:
+    """A published checkpoint that a backend serves.
+
+    :param name: as ``model.checkpoint`` names it.
+    :param parameters: how many weights it has.
+    :param licence: of the weights.
+    """
+
+    name: str
+    parameters: int
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,9 @@ class ModelCard:
     :param categorical_covariates: whether covariates may be categorical.
     :param longest_context: in steps; None: no limit that is known without a checkpoint.
     :param longest_prediction: likewise.
-    :param config_schema: pydantic class of the ``model:`` section, without ``checkpoint``.
+    :param checkpoints: published ones, for ``tsfm models show``.
+    :param config_schema: pydantic class of the ``model:`` section, without ``checkpoint``. A key ``ignore_covariates``
+        that is true there takes the covariates out of the task.
     :param training_schema: pydantic class of the ``training:`` section.
     """
 
@@ -62,6 +79,7 @@ class ModelCard:
     longest_context: int | None = None
     longest_prediction: int | None = None
     categorical_covariates: bool = False
+    checkpoints: tuple[KnownCheckpoint, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,55 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tsfm_torch.batches import fixed_batches, shuffled
+    from tsfm_torch.checkpoint import check_sizes, checkpoint_directory, read_json
     from tsfm_torch.device import choose_device
     from tsfm_torch.engine import fit
-    from tsfm_torch.schema import EarlyStopping, TrainingConfig
+    from tsfm_torch.lora import ADAPTER_CONFIG, add_adapters, merge_adapters, read_adapters, save_adapters
+    from tsfm_torch.quiet import quietly
+    from tsfm_torch.schema import AdapterTraining, EarlyStopping, LoraSection, TrainingConfig
     from tsfm_torch.trainable import Trainable
 
 _MODULE_OF = {
+    "ADAPTER_CONFIG": "lora",
+    "AdapterTraining": "schema",
     "EarlyStopping": "schema",
+    "LoraSection": "schema",
     "Trainable": "trainable",
     "TrainingConfig": "schema",
+    "add_adapters": "lora",
+    "check_sizes": "checkpoint",
+    "checkpoint_directory": "checkpoint",
     "choose_device": "device",
     "fit": "engine",
     "fixed_batches": "batches",
+    "merge_adapters": "lora",
+    "quietly": "quiet",
+    "read_adapters": "lora",
+    "read_json": "checkpoint",
+    "save_adapters": "lora",
     "shuffled": "batches",
 }
 
-__all__ = ["EarlyStopping", "Trainable", "TrainingConfig", "choose_device", "fit", "fixed_batches", "shuffled"]
+__all__ = [
+    "ADAPTER_CONFIG",
+    "AdapterTraining",
+    "EarlyStopping",
+    "LoraSection",
+    "Trainable",
+    "TrainingConfig",
+    "add_adapters",
+    "check_sizes",
+    "checkpoint_directory",
+    "choose_device",
+    "fit",
+    "fixed_batches",
+    "merge_adapters",
+    "quietly",
+    "read_adapters",
+    "read_json",
+    "save_adapters",
+    "shuffled",
+]
 
 
 def __getattr__(name: str) -> Any:

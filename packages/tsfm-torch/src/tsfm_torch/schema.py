@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from tsfm_core.config.schema import Section
 
-__all__ = ["EarlyStopping", "TrainingConfig"]
+__all__ = ["AdapterTraining", "EarlyStopping", "LoraSection", "TrainingConfig"]
 
 
 class EarlyStopping(Section):
@@ -61,3 +61,31 @@ class TrainingConfig(Section):
         """Leave out what zero_shot has no use for, so that a stored configuration can be read again."""
         every: dict[str, Any] = dump(self)
         return {"strategy": self.strategy} if self.strategy == "zero_shot" else every
+
+
+class LoraSection(Section):
+    """Low-rank adapters (Hu et al. 2021): what is trained beside each chosen layer, whose own weights stay."""
+
+    rank: int = Field(default=8, ge=1, description="of the two factors of an adapter")
+    alpha: int = Field(default=16, ge=1, description="an adapter's answer is scaled by alpha / rank")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="of what an adapter is given")
+    target_modules: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="ends of the names of the layers; null: the backend's own choice"
+    )
+
+
+class AdapterTraining(TrainingConfig):
+    """The training of a backend that offers adapters too."""
+
+    strategy: Literal["zero_shot", "full", "lora", "from_scratch"] = Field(  # type: ignore[assignment]  # one more word
+        default="zero_shot",
+        description="zero_shot: the checkpoint as it is; full: train all its weights; lora: adapters beside them; "
+        "from_scratch: random weights",
+    )
+    lora: LoraSection | None = Field(default=None, description="of strategy lora; null: its defaults")
+
+    @model_validator(mode="after")
+    def _adapters_where_they_are(self) -> Self:
+        if self.lora is not None and self.strategy != "lora":
+            raise ValueError(f"{self.strategy} has no use for lora; set strategy to lora, or leave it out")
+        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +21,24 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Trainable:
-    """A model as the engine sees it: a module and six functions. B windows a batch, horizon H.
+    """A model as the engine sees it: a module and what is done with it. B windows a batch, horizon H.
 
     :param module: what is trained, in place.
     :param batch: inputs and truth of the windows at ``rows`` (``[B]``), by one gather a channel.
     :param forward: the module's answer to a batch, opaque to the engine. It calls the module that it is given.
     :param loss: a scalar from answer and batch. Missing truth is masked; a batch without any truth gives 0.
-    :param point: the point forecast, ``[B, H]`` in the target's unit, from the answer.
+    :param point: the point forecast, ``[B, H]`` in the target's unit, from the answer; None: forecasts are sampled, and
+        validation judges the loss alone.
     :param save: write a checkpoint into an empty directory.
     :param load: read such a directory's weights back into ``module``.
+    :param chosen_by: the validation score that the best checkpoint has lowest, where early stopping names none.
     """
 
     module: nn.Module
     batch: Callable[[TrainingWindows, npt.NDArray[np.int64]], Batch]
     forward: Callable[[nn.Module, Batch], Any]
     loss: Callable[[Any, Batch], Tensor]
-    point: Callable[[Any], Tensor]
+    point: Callable[[Any], Tensor] | None
     save: Callable[[Path], None]
     load: Callable[[Path], None]
+    chosen_by: Literal["rmse", "mae", "loss"] = "rmse"

@@ -63,7 +63,7 @@ class EngineTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         )
         self.remove_callback(PrinterCallback)
         self._trainable, self._validation, self._job, self._journal = trainable, validation, job, journal
-        self._choice = _Choice(job.training)
+        self._choice = _Choice(job.training, trainable.chosen_by)
 
     def compute_loss(self, model: Any, inputs: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return the loss of a batch and note it."""
@@ -111,13 +111,14 @@ class _Choice:
     """Which evaluation was the best; without evaluations the latest checkpoint is."""
 
     training: TrainingConfig
+    chosen_by: str
     is_best: bool = True
     _lowest: float = field(default=float("inf"))
     _worse: int = 0
 
     def take(self, scores: dict[str, float]) -> None:
         stopping = self.training.early_stopping
-        score = scores[stopping.metric if stopping else "rmse"]
+        score = scores[stopping.metric if stopping else self.chosen_by]
         self.is_best = score < self._lowest
         self._lowest = min(self._lowest, score)
         self._worse = 0 if self.is_best else self._worse + 1

@@ -12,7 +12,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(trainable: Trainable, windows: TrainingWindows, batch_size: int, device: torch.device) -> dict[str, float]:
-    """Return rmse and mae of the point forecast, in the target's unit, and the training loss.
+    """Return rmse and mae of the point forecast, in the target's unit, if there is one, and the training loss.
 
     Over all windows and steps whose truth was observed; the loss is the mean of the batches', weighted by that number.
 
@@ -27,13 +27,18 @@ def evaluate(trainable: Trainable, windows: TrainingWindows, batch_size: int, de
             rows = np.arange(start, min(start + batch_size, len(windows)))
             batch = {name: values.to(device) for name, values in trainable.batch(windows, rows).items()}
             answer = trainable.forward(module, batch)
-            error = trainable.point(answer).cpu().numpy().astype(np.float64) - (truth := windows.truth(rows))
-            error = error[np.isfinite(truth)]
-            squared, absolute, pairs = squared + (error**2).sum(), absolute + np.abs(error).sum(), pairs + error.size
-            loss += trainable.loss(answer, batch).item() * error.size
+            truth = windows.truth(rows)
+            observed = np.isfinite(truth)
+            if trainable.point is not None:
+                error = (trainable.point(answer).cpu().numpy().astype(np.float64) - truth)[observed]
+                squared, absolute = squared + (error**2).sum(), absolute + np.abs(error).sum()
+            loss += trainable.loss(answer, batch).item() * int(observed.sum())
+            pairs += int(observed.sum())
     if not pairs:
         raise ConfigError("no truth of the validation windows was observed", "raise split.validation")
-    scores = {"rmse": float(np.sqrt(squared / pairs)), "mae": float(absolute / pairs), "loss": loss / pairs}
+    scores = {"loss": loss / pairs}
+    if trainable.point is not None:
+        scores = {"rmse": float(np.sqrt(squared / pairs)), "mae": float(absolute / pairs)} | scores
     for name, score in scores.items():
         if not np.isfinite(score):
             raise ConfigError(f"the validation {name} is {score}", "lower training.learning_rate")

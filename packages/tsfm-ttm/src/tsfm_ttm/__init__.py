@@ -15,7 +15,7 @@ __all__ = ["load_model", "model_card", "predict", "prepare_data", "train"]
 @hookimpl
 def model_card() -> ModelCard:
     """Return the static facts."""
-    from tsfm_core import ModelCard
+    from tsfm_core import KnownCheckpoint, ModelCard
     from tsfm_ttm.schema import TtmConfig, TtmTraining
 
     return ModelCard(
@@ -30,6 +30,7 @@ def model_card() -> ModelCard:
         known_covariates=True,
         longest_context=1536,
         longest_prediction=720,
+        checkpoints=(KnownCheckpoint("ibm-granite/granite-timeseries-ttm-r2", 805_280, "Apache-2.0"),),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tsfm_core import ConfigError, Task
+from tsfm_torch import check_sizes
 from tsfm_ttm.schema import DEFAULTS, TtmConfig
 
 __all__ = ["overrides", "random_architecture", "task_fields"]
@@ -45,16 +46,7 @@ def overrides(config: TtmConfig, existing: Mapping[str, Any], name: str, trains:
 
     :raises ConfigError: for a key that says something else than the checkpoint has, and that may not change.
     """
-    given = {key: value for key, value in config.model_dump().items() if value is not None}
-    for key, value in given.items():
-        if value == existing.get(key) or (trains and key in _DROPOUTS):
-            continue
-        why = "nothing is trained" if key in _DROPOUTS else "the sizes of a checkpoint are fixed"
-        raise ConfigError(
-            f"model.{key} is {value}, but {name} has {existing.get(key)} and {why}",
-            f"leave model.{key} out" + ("" if key in _DROPOUTS else ", or set training.strategy to from_scratch"),
-        )
-    return given
+    return check_sizes(config.model_dump(), existing, name, _DROPOUTS if trains else ())
 
 
 def task_fields(task: Task, prediction_length: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tsfm_core import CapabilityError, ConfigError, Task
+from tsfm_torch import checkpoint_directory, read_json
 
 __all__ = ["CONFIG", "WEIGHTS", "Checkpoint", "Training", "open_checkpoint"]
 
@@ -57,54 +57,17 @@ def open_checkpoint(name: str, task: Task) -> Checkpoint:
     :param name: a directory, or the name of a hub repository.
     :raises ConfigError: for a directory that is not there or is no checkpoint, or a hub that cannot be reached.
     """
-    path = Path(name).expanduser()
-    directory = path if path.is_dir() else _fetch(name, task)
-    config = _json(directory / CONFIG, name)
+    directory = checkpoint_directory(name, [CONFIG, WEIGHTS], lambda: _revision(name, task))
+    config = read_json(directory / CONFIG, name)
     training = None
     if (directory / TRAINING).exists():
         try:
-            training = Training.model_validate(_json(directory / TRAINING, name))
+            training = Training.model_validate(read_json(directory / TRAINING, name))
         except ValidationError as error:
             raise ConfigError(f"{name}: {TRAINING} is not what tsfm-ttm writes", "train again") from error
     if not (directory / WEIGHTS).is_file():
         raise ConfigError(f"the checkpoint {name} has no {WEIGHTS}", "set model.checkpoint to a complete checkpoint")
     return Checkpoint(name, directory, config, training)
-
-
-def _json(file: Path, name: str) -> Any:
-    if not file.is_file():
-        raise ConfigError(
-            f"the checkpoint {name} has no {file.name}", "set model.checkpoint to a checkpoint's directory"
-        )
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ConfigError(
-            f"the checkpoint {name} has a {file.name} that is no JSON", "fetch or train it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"the checkpoint {name} has a {file.name} that is no JSON object", "fetch or train it again")
-    return content
-
-
-def _fetch(name: str, task: Task) -> Path:
-    """Return the local copy of a hub repository, fetched if it is not there yet."""
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
-        raise ConfigError(
-            f"model.checkpoint is {name!r}, and there is no such directory", "name a directory or a hub repository"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, revision=_revision(name, task), allow_patterns=[CONFIG, WEIGHTS]))
-    except (RepositoryNotFoundError, GatedRepoError, HFValidationError) as error:
-        raise ConfigError(f"{name!r} is neither a directory nor a repository of the hub that you may read") from error
-    except OSError as error:
-        raise ConfigError(
-            f"{name!r} is no directory and the hub cannot be reached",
-            "connect once so that it can be fetched, or set model.checkpoint to a local directory",
-        ) from error
 
 
 def _revision(name: str, task: Task) -> str | None:

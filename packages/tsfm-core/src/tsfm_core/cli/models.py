@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, fields
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from tsfm_core.cli.options import Json
 from tsfm_core.cli.output import print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 __all__ = ["app"]
 
@@ -36,30 +40,36 @@ def list_(as_json: Json = False) -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A model of tsfm models list.")], as_json: Json = False) -> None:
-    """Show a model's capabilities and every key of its sections, with defaults."""
+    """Show a model's capabilities, the checkpoints that it is known to serve, and every key of its sections."""
     from tsfm_core.plugins import host
 
     backend = host().model(name)
     card = backend.card
     schemas = {"model": card.config_schema, "training": card.training_schema}
-    facts: dict[str, Any] = {
-        field.name: getattr(card, field.name) for field in fields(card) if not field.name.endswith("_schema")
-    }
-    keys = [
-        {
-            "key": f"{section}.{key}",
-            "default": None if field.is_required() else field.default,
-            "about": field.description,
-        }
-        for section, schema in schemas.items()
-        for key, field in schema.model_fields.items()
-    ]
+    apart = ("config_schema", "training_schema", "checkpoints")
+    facts: dict[str, Any] = {field.name: getattr(card, field.name) for field in fields(card) if field.name not in apart}
+    checkpoints = [asdict(checkpoint) for checkpoint in card.checkpoints]
+    keys = [row for section, schema in schemas.items() for row in _keys(section, schema)]
     if as_json:
-        print_json({"name": name, "package": backend.package, "version": backend.version, **facts, "keys": keys})
+        who = {"name": name, "package": backend.package, "version": backend.version}
+        print_json({**who, **facts, "checkpoints": checkpoints, "keys": keys})
         return
     print_lines(f"{name} · {backend.package} {backend.version}")
     for fact, value in facts.items():
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print_lines(f"  {fact.replace('_', ' ')}: {shown}")
+    if checkpoints:
+        known = [{**one, "parameters": f"{one['parameters'] / 1e6:.3g} million"} for one in checkpoints]
+        print_table(known, {"name": "known checkpoint", "parameters": "weights", "licence": "licence"})
     rows = [{**row, "default": "none" if row["default"] is None else str(row["default"])} for row in keys]
     print_table(rows, {"key": "key", "default": "default", "about": "what it does"})
+
+
+def _keys(section: str, schema: type[BaseModel]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each key of a section and of the sections inside it."""
+    for name, field in schema.model_fields.items():
+        default = None if field.is_required() else field.default
+        yield {"key": f"{section}.{name}", "default": default, "about": field.description}
+        for inner in get_args(field.annotation):
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                yield from _keys(f"{section}.{name}", inner)

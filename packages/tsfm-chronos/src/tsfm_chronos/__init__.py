@@ -1,0 +1,1 @@
+"""Chronos-2, Chronos-Bolt and Chronos-T5 for tsfm: three models, each with an entry point of its own."""

@@ -1,0 +1,1 @@
+"""What differs between Chronos-2, Chronos-Bolt and Chronos-T5."""
