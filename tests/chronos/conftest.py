@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 from modelkit import Kit
 
 import tsfm_chronos.chronos
 import tsfm_chronos.chronos_bolt
 import tsfm_chronos.chronos_t5
+from tsfm_torch import quietly
 
 HOOKS: dict[str, ModuleType] = {
     "chronos": tsfm_chronos.chronos,
@@ -72,3 +75,19 @@ def untrained(kits: Callable[[str], Kit]) -> Callable[..., Path]:
         return directory
 
     return write
+
+
+@pytest.fixture
+def theirs_of() -> Callable[[Path], Any]:
+    """Return a function that loads a checkpoint, of whole weights or adapters, by the package itself."""
+
+    def load(directory: Path) -> Any:
+        with quietly(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import chronos
+
+            adapters = (directory / "adapter_config.json").exists()
+            kind = chronos.Chronos2Pipeline if adapters else chronos.BaseChronosPipeline
+            return kind.from_pretrained(str(directory), device_map="cpu", dtype=torch.float32)
+
+    return load

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from tsfm_chronos.checkpoint import open_checkpoint
-from tsfm_chronos.families.family import Family
+from tsfm_chronos.families.family import Family, check_facts
 from tsfm_chronos.model import Chronos
 from tsfm_chronos.network import build, load_weights
 from tsfm_chronos.schema import DEFAULTS
@@ -38,6 +38,7 @@ def load(family: Family, section: Any, task: Task, checkpoint: str | None, runti
                 f"set model.checkpoint to {found.base}, or training.strategy to full",
             )
         config = copy.deepcopy(dict(found.config))
+        check_facts(family, config, checkpoint)
         sizes = {key: value for key, value in section.model_dump().items() if key in DEFAULTS[family.name]}
         changed = check_sizes(sizes, family.sizes(config), checkpoint, ("dropout_rate",) if trains else ())
         config |= {key: value for key, value in changed.items() if key == "dropout_rate"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def build(family: Family, config: Mapping[str, Any], seed: int) -> Any:
 
     :raises CapabilityError: for a configuration that upstream cannot build.
     """
-    made, kind = _classes(family, config, "model: as it is configured")
-    with quietly(), torch.random.fork_rng(devices=[]):
+    name = f"a new {family.name}"
+    with _described(family, name), quietly(), torch.random.fork_rng(devices=[]):
+        made, kind = family.classes(config)
         torch.manual_seed(seed)
         return kind(made)
 
@@ -35,10 +37,10 @@ def load_weights(family: Family, config: Mapping[str, Any], directory: Path, nam
 
     :raises CapabilityError: for weights that are missing, left over, of another shape, or cannot be read.
     """
-    made, kind = _classes(family, config, name)
     held = _keys(directory, name)
     try:
-        with quietly(), torch.random.fork_rng(devices=[]):
+        with _described(family, name), quietly(), torch.random.fork_rng(devices=[]):
+            made, kind = family.classes(config)
             network, told = kind.from_pretrained(
                 str(directory),
                 config=made,
@@ -47,7 +49,7 @@ def load_weights(family: Family, config: Mapping[str, Any], directory: Path, nam
                 use_safetensors=True,
                 output_loading_info=True,
             )
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0]
         raise CapabilityError(f"the weights of {name} cannot be read: {said}", _AGAIN) from error
     wrong = [*(key for key, _ in network.named_parameters() if key not in held)]
@@ -69,10 +71,12 @@ def save(network: Any, directory: Path) -> None:
         network.save_pretrained(str(directory), max_shard_size="100GB")
 
 
-def _classes(family: Family, config: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+@contextmanager
+def _described(family: Family, name: str) -> Iterator[None]:
+    """Say in a sentence where upstream cannot build what config.json describes."""
     try:
-        return family.classes(config)
-    except (AssertionError, TypeError, ValueError, KeyError, AttributeError) as error:
+        yield
+    except (AssertionError, TypeError, AttributeError, KeyError) as error:
         said = f"{name}: config.json does not describe a network of {family.name}: {error or type(error).__name__}"
         raise CapabilityError(said, _AGAIN) from error
 

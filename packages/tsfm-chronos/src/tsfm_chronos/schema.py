@@ -87,7 +87,12 @@ class Chronos2Section(_Quantiles):
     """The network. A checkpoint has its sizes already: only the dropout may change, where weights are trained."""
 
     d_model: int | None = _size("chronos", "d_model", "features of a patch")
-    d_kv: int | None = _size("chronos", "d_kv", "features of an attention head, an even number", 2)
+    d_kv: int | None = Field(
+        default=None,
+        ge=2,
+        multiple_of=2,
+        description=f"features of an attention head; from_scratch only, default {DEFAULTS['chronos']['d_kv']}",
+    )
     d_ff: int | None = _size("chronos", "d_ff", "features of the hidden layers")
     num_layers: int | None = _size("chronos", "num_layers", "blocks of the encoder")
     num_heads: int | None = _size("chronos", "num_heads", "attention heads")

@@ -205,9 +205,9 @@ def _check_task(name: str, card: ModelCard, task: Task) -> None:
             raise CapabilityError(f"{name} has no quantile {other[0]}", f"it offers {listing(card.quantiles)}")
     for kind, used in (("past_covariates", card.past_covariates), ("known_covariates", card.known_covariates)):
         if getattr(task, kind) and not used:
-            raise CapabilityError(
-                f"{name} does not use {kind} ({listing(getattr(task, kind))})", f"set task.{kind}: []"
-            )
+            ignores = "ignore_covariates" in card.config_schema.model_fields
+            hint = f"set task.{kind}: []" + (", or model.ignore_covariates: true" if ignores else "")
+            raise CapabilityError(f"{name} does not use {kind} ({listing(getattr(task, kind))})", hint)
     for what, longest in (("context", card.longest_context), ("prediction", card.longest_prediction)):
         length = getattr(task, f"{what}_length")
         if longest is not None and length > longest:

@@ -27,6 +27,12 @@ class Bolt:
 
     name = "chronos_bolt"
     adapter_targets: tuple[str, ...] = ("q", "k", "v", "o", "output_patch_embedding.output_layer")
+    facts: Mapping[str, type] = {
+        "context_length": int,
+        "prediction_length": int,
+        "input_patch_size": int,
+        "quantiles": list,
+    }
 
     def random_config(self, sizes: Mapping[str, Any], task: Task) -> dict[str, Any]:
         """Return config.json of a new network: as long as the task, with the recipe of the published ones."""
@@ -59,7 +65,7 @@ class Bolt:
 
         kind = upstream("chronos_bolt").ChronosBoltModelForForecasting
         if list(config.get("architectures") or [kind.__name__]) != [kind.__name__]:
-            raise ValueError(str(config["architectures"][0]))
+            raise TypeError(str(config["architectures"][0]))
         return T5Config.from_dict(dict(config)), kind
 
     def sizes(self, config: Mapping[str, Any]) -> dict[str, Any]:

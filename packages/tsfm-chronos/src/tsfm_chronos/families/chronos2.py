@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tsfm_chronos.families.categories import encode_categories
 from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, truth_of
-from tsfm_chronos.families.grouping import any_groups, attend_within_windows
+from tsfm_chronos.families.grouping import any_groups, attend_within_windows, freeze_comparisons
 from tsfm_chronos.families.quantiles import give, in_unit, median_of, pinball_sum
 from tsfm_chronos.upstream import quietly, upstream
 from tsfm_core import Task, Windows
@@ -38,6 +38,13 @@ class Chronos2:
         "self_attention.o",
         "output_patch_embedding.output_layer",
     )
+    facts: Mapping[str, type] = {
+        "context_length": int,
+        "max_output_patches": int,
+        "input_patch_size": int,
+        "output_patch_size": int,
+        "quantiles": list,
+    }
 
     def random_config(self, sizes: Mapping[str, Any], task: Task) -> dict[str, Any]:
         """Return config.json of a new network: as long as the task, with the recipe of the published ones."""
@@ -65,7 +72,7 @@ class Chronos2:
         """Return the configuration as upstream's object, and the network's class."""
         architectures = list(config.get("architectures") or ["Chronos2Model"])
         if architectures != ["Chronos2Model"] or not config["chronos_config"].get("use_reg_token"):
-            raise ValueError(f"{architectures[0]}, use_reg_token {config['chronos_config'].get('use_reg_token')}")
+            raise TypeError(f"{architectures[0]}, use_reg_token {config['chronos_config'].get('use_reg_token')}")
         made = upstream("chronos2.config").Chronos2CoreConfig.from_dict(dict(config))
         return made, upstream().Chronos2Model
 
@@ -83,12 +90,12 @@ class Chronos2:
         chronos = config["chronos_config"]
         patches = math.ceil(task.prediction_length / chronos["output_patch_size"])
         chronos["context_length"] = max(chronos["context_length"], task.context_length)
-        chronos["max_output_patches"] = max(chronos.get("max_output_patches", 1), patches)
+        chronos["max_output_patches"] = max(chronos["max_output_patches"], patches)
 
     def check(self, config: Mapping[str, Any], section: Any, task: Task, name: str, trains: bool) -> None:
         """Check context, horizon and levels."""
         chronos = config["chronos_config"]
-        longest = chronos.get("max_output_patches", 1) * chronos["output_patch_size"]
+        longest = chronos["max_output_patches"] * chronos["output_patch_size"]
         check_lengths(chronos["context_length"], longest, task, name, trains)
         check_levels(tuple(chronos["quantiles"]), task, name, longest)
 
@@ -104,6 +111,8 @@ class Chronos2:
 
     def module(self, network: Any, task: Task) -> nn.Module:
         """Return what is trained."""
+        if len(task.channels) == 1:
+            freeze_comparisons(network)
         return _Module(network, task)
 
     def batch(self, network: Any, windows: Windows, rows: Rows) -> dict[str, Tensor]:

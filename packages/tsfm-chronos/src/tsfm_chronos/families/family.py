@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tsfm_chronos.model import Chronos
 
-__all__ = ["Answer", "Family", "Floats", "Rows", "check_lengths", "check_levels"]
+__all__ = ["Answer", "Family", "Floats", "Rows", "check_facts", "check_lengths", "check_levels"]
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -29,10 +29,12 @@ class Family(Protocol):
 
     :ivar name: of the entry point.
     :ivar adapter_targets: layers that get an adapter by default.
+    :ivar facts: what chronos_config in config.json must hold, and of what kind.
     """
 
     name: str
     adapter_targets: tuple[str, ...]
+    facts: Mapping[str, type]
 
     def random_config(self, sizes: Mapping[str, Any], task: Task) -> dict[str, Any]:
         """Return config.json of a new network for ``task``."""
@@ -72,6 +74,24 @@ class Family(Protocol):
 
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return mean ``[B, H]`` and quantiles ``[B, levels, H]`` of the windows at ``rows``, one of them at least."""
+
+
+def check_facts(family: Family, config: Mapping[str, Any], name: str) -> None:
+    """Check that config.json says what is needed before a network is built.
+
+    :raises CapabilityError: naming the fact that is not there or cannot be.
+    """
+    chronos = config["chronos_config"]
+    for key, kind in family.facts.items():
+        value = chronos.get(key)
+        numbers = value if kind is list else [value]
+        good = isinstance(value, kind) and not isinstance(value, bool) and value
+        if kind in (int, float, list) and good:
+            good = all(isinstance(one, int | float) and one > 0 for one in numbers) and numbers == sorted(set(numbers))
+        if not good:
+            raise CapabilityError(
+                f"config.json of {name} has the chronos_config.{key} {value!r}", "fetch or train the checkpoint again"
+            )
 
 
 def truth_of(windows: Windows, rows: Rows) -> Floats | None:

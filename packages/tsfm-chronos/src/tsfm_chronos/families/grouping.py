@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tsfm_chronos.upstream import upstream
 
-__all__ = ["any_groups", "attend_within_windows"]
+__all__ = ["any_groups", "attend_within_windows", "freeze_comparisons"]
 
 _MASK = "_construct_and_invert_group_time_mask"
 
@@ -34,6 +34,17 @@ def attend_within_windows(network: Any, variates: int) -> Any:
     return network
 
 
+def freeze_comparisons(network: Any) -> None:
+    """Keep the queries and keys of group attention as they are: windows of one variate have nothing to compare.
+
+    Their gradient is 0 but for rounding, which AdamW would blow up to whole steps.
+    """
+    for block in network.encoder.block:
+        attention = block.layer[1].self_attention
+        attention.q.requires_grad_(False)
+        attention.k.requires_grad_(False)
+
+
 @contextmanager
 def any_groups(network: Any) -> Iterator[None]:
     """Use upstream's own mask inside: for groups of several windows, or that do not lie side by side."""
@@ -53,7 +64,7 @@ class _WithinWindows(nn.Module):
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, output_attentions: bool = False) -> Any:
         normed, attention = self.layer_norm(hidden_states), self.self_attention
-        if attention_mask.shape[-1] == 1 and not self.training:
+        if attention_mask.shape[-1] == 1 and not (self.training and attention.dropout):
             # a row that sees itself alone: the softmax is 1, whatever query and key are
             mixed = attention.o(attention.v(normed))
         else:

@@ -28,6 +28,17 @@ class T5:
 
     name = "chronos_t5"
     adapter_targets: tuple[str, ...] = ()
+    facts: Mapping[str, type] = {
+        "context_length": int,
+        "prediction_length": int,
+        "n_tokens": int,
+        "num_samples": int,
+        "temperature": float,
+        "top_k": int,
+        "top_p": float,
+        "tokenizer_kwargs": dict,
+        "model_type": str,
+    }
 
     def random_config(self, sizes: Mapping[str, Any], task: Task) -> dict[str, Any]:
         """Return config.json of a new network: as long as the task, with the recipe of the published ones."""
@@ -67,7 +78,7 @@ class T5:
 
         _tokenizer(config["chronos_config"])  # it is whole
         if config["chronos_config"]["model_type"] != "seq2seq" or config.get("model_type", "t5") != "t5":
-            raise ValueError(f"{config.get('model_type')}, {config['chronos_config']['model_type']}")
+            raise TypeError(f"{config.get('model_type')}, {config['chronos_config']['model_type']}")
         return T5Config.from_dict(dict(config)), T5ForConditionalGeneration
 
     def sizes(self, config: Mapping[str, Any]) -> dict[str, Any]:
