@@ -370,3 +370,36 @@ def test_a_device_that_is_not_there_is_refused(train: Train, monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(CapabilityError, match="torch finds no GPU here"):
         train(device="cuda", max_steps=1)
+
+
+@pytest.mark.parametrize(("point", "scores"), [(True, {"rmse", "mae", "loss"}), (False, {"loss"})])
+def test_a_model_without_a_point_forecast_is_chosen_by_its_loss(tmp_path: Path, point: bool, scores: set[str]) -> None:
+    """Best is the lowest score of ``chosen_by``, whatever the others say."""
+    windows = windows_of(noisy_sine(120))
+    net = Net(dropout=0.0)
+    losses = iter([3.0, 1.0, 2.0])
+
+    def loss(answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return answer.sum() * 0 + (1.0 if net.training else next(losses))
+
+    trainable = Trainable(
+        module=net,
+        batch=lambda of, rows: {"past": torch.from_numpy(of.inputs(rows).target)},
+        forward=lambda module, batch: module(batch["past"]),
+        loss=loss,
+        point=(lambda answer: answer) if point else None,
+        save=lambda folder: safetensors.torch.save_file(net.state_dict(), folder / "model.safetensors"),
+        load=lambda folder: None,
+        chosen_by="loss",
+    )
+    job = Job(
+        TrainingConfig(strategy="from_scratch", max_steps=3, save_every=1),
+        Runtime("from_scratch", device="cpu"),
+        tmp_path / "checkpoints",
+        tmp_path / "log.jsonl",
+    )
+    fit(trainable, windows, windows.take(slice(0, 9)), job)
+    judged = [json.loads(line) for line in job.log_path.read_text().splitlines() if "validation" in line]
+    assert [set(one["validation"]) for one in judged] == [scores] * 3
+    assert [one["best"] for one in judged] == [True, True, False]
+    assert (tmp_path / "checkpoints" / "best").resolve().name == "step_2"

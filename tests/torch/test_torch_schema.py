@@ -63,7 +63,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 def test_a_name_that_is_not_there() -> None:
     import tsfm_torch
 
-    with pytest.raises(AttributeError, match="no attribute 'lora'"):
-        tsfm_torch.lora  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'adapt'"):
+        tsfm_torch.adapt  # noqa: B018
     assert set(dir(tsfm_torch)) == set(tsfm_torch.__all__)
     assert all(getattr(tsfm_torch, name) is not None for name in tsfm_torch.__all__)

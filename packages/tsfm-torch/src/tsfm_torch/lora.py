@@ -85,7 +85,7 @@ def merge_adapters(network: nn.Module, directory: Path, name: str) -> Any:
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
         said = str(error).splitlines()[0]
         raise CapabilityError(f"the adapters of {name} cannot be read: {said}", "fetch or train them again") from error
-    held = set(peft.get_peft_model_state_dict(wrapper))
+    held = set(peft.get_peft_model_state_dict(wrapper, save_embedding_layers=False))
     if wanted != held:
         odd = sorted(wanted ^ held)
         raise CapabilityError(
