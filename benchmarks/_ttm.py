@@ -1,18 +1,14 @@
-"""A TTM of r2's shape with random weights, and windows for it: what both TTM benchmarks run on."""
+"""A TTM of r2's shape with random weights: what both TTM benchmarks run on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tsfm_core import Panel, TrainingWindows
 from tsfm_core.config.resolve import read_config
-from tsfm_core.data.windows import WindowRule
 from tsfm_core.prepare import Loaded, load
 
-__all__ = ["SHAPE", "load_ttm", "make_windows", "random_checkpoint"]
+__all__ = ["SHAPE", "load_ttm", "random_checkpoint"]
 
 #: Granite TTM-r2: 512 steps in, 96 out, 805,280 parameters.
 SHAPE: dict[str, Any] = {
@@ -29,7 +25,6 @@ SHAPE: dict[str, Any] = {
     "dropout": 0.2,
     "head_dropout": 0.2,
 }
-_ROWS = 40_000
 
 
 def random_checkpoint(folder: Path) -> Any:
@@ -48,14 +43,3 @@ def load_ttm(checkpoint: Path, training: dict[str, Any], command: str) -> Loaded
     task = {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 512, "prediction_length": 96}
     config = {"seed": 0, "task": task, "model": {"checkpoint": str(checkpoint)}, "training": training}
     return load("ttm", read_config(config), command)
-
-
-def make_windows(loaded: Loaded, count: int) -> TrainingWindows:
-    """Return ``count`` windows over one long series, in random order."""
-    random = np.random.default_rng(0)
-    values = 130 + np.cumsum(random.normal(0, 2, _ROWS)).astype(np.float32)
-    start = np.full(1, "2001-01-01", "datetime64[s]")
-    panel = Panel(("p",), np.array([0, _ROWS]), start, 300, {"glucose": values}, "mg/dL")
-    spans = panel.offsets[:-1], panel.offsets[1:]
-    windows = WindowRule(45 * 60, 0.8, 512).cut(panel, loaded.task, lambda part: np.ones(len(part), bool), *spans)[0]
-    return windows.take(random.permutation(len(windows))[:count])

@@ -12,9 +12,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from _memory import anonymous, anonymous_now
 from _pairs import machine, pairs, report
 
 _ITEM, _CONTEXT, _HORIZON, _BATCH, _BATCHES = 100_000, 512, 96, 1024, 40
@@ -53,30 +51,6 @@ def write_rows(folder: Path, rows: int) -> None:
             writer.close()
 
 
-@contextmanager
-def anonymous(found: dict[str, float], name: str) -> Iterator[None]:
-    """Put the peak of RssAnon during a block, in MB, into ``found``."""
-    peak, done = [_anonymous()], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], _anonymous())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        found[f"{name}_anonymous_mb"] = round(max(peak[0], _anonymous()), 1)
-
-
-def _anonymous() -> float:
-    text = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("RssAnon"))
-
-
 def measure(folder: Path, train: bool) -> dict[str, float]:
     """Return the figures of one size."""
     from tsfm_core import Task
@@ -87,7 +61,7 @@ def measure(folder: Path, train: bool) -> dict[str, float]:
     task = Task(target="glucose", unit="mg/dL", freq="5min", context_length=_CONTEXT, prediction_length=_HORIZON)
     columns = {"item_id": "patient_id", "timestamp": "time"}
     data = DataConfig(source="parquet", path=str(folder), columns=columns)
-    found: dict[str, float] = {"imported_anonymous_mb": round(_anonymous(), 1)}
+    found: dict[str, float] = {"imported_anonymous_mb": round(anonymous_now(), 1)}
     with anonymous(found, "build"):
         start = perf_counter()
         built, _ = open_panel(data, task)

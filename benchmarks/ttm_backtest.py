@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 from _pairs import machine, pairs, report
-from _ttm import load_ttm, make_windows, random_checkpoint
+from _series import make_windows
+from _ttm import load_ttm, random_checkpoint
 
 from tsfm_core.pipeline import write_forecasts
 

@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 import transformers
 from _pairs import machine, report
-from _ttm import SHAPE, load_ttm, make_windows, random_checkpoint
+from _series import make_windows
+from _ttm import SHAPE, load_ttm, random_checkpoint
 from transformers import Trainer, TrainingArguments
 from tsfm_public import TimeSeriesPreprocessor, get_datasets
 from tsfm_public.models.tinytimemixer import TinyTimeMixerConfig, TinyTimeMixerForPrediction
