@@ -136,7 +136,14 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Print the ratios of docs/benchmarks.md, measured side by side on this machine."""
     session.install(*paths(PACKAGES))
-    for name in session.posargs or ("startup", "windows", "ttm_training", "ttm_backtest", "chronos_backtest", "panel_scale"):
+    for name in session.posargs or (
+        "startup",
+        "windows",
+        "ttm_training",
+        "ttm_backtest",
+        "chronos_backtest",
+        "panel_scale",
+    ):
         session.run("python", f"benchmarks/{name}.py")
 
 

@@ -20,8 +20,15 @@ EXPERIMENTS = {
     "t1d_uom/nocturnal.yaml": "linear",
     "t1d_uom/nocturnal_zero_shot.yaml": "ttm",
     "t1d_uom/prandial.yaml": "linear",
+    "t1d_uom/chronos_zero_shot.yaml": "chronos",
+    "t1d_uom/chronos_lora.yaml": "chronos",
+    "t1d_uom/chronos_bolt_zero_shot.yaml": "chronos_bolt",
+    "t1d_uom/chronos_t5_zero_shot.yaml": "chronos_t5",
+    "t1d_uom_covariates/chronos_insulin_carbs.yaml": "chronos",
+    "t1d_uom_covariates/chronos_glucose_only.yaml": "chronos",
     "simglucose/naive.yaml": "naive",
     "simglucose/from_scratch.yaml": "ttm",
+    "simglucose/chronos_from_scratch.yaml": "chronos",
 }
 
 

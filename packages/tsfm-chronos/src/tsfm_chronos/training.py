@@ -58,16 +58,14 @@ def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:
         return family.loss(network, answer, batch)
 
     def point(answer: Answer) -> Tensor:
-        median = family.point(network, answer)
-        assert median is not None
-        return median
+        return family.point(network, answer)
 
     return Trainable(
         module=family.module(network, model.task),
         batch=batch,
         forward=lambda module, batch: module(batch),
         loss=loss,
-        point=point if family.adapter_targets else None,
+        point=None if family.draws else point,
         save=write,
         load=read,
         chosen_by="loss",

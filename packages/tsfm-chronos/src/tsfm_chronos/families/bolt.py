@@ -27,6 +27,7 @@ class Bolt:
 
     name = "chronos_bolt"
     adapter_targets: tuple[str, ...] = ("q", "k", "v", "o", "output_patch_embedding.output_layer")
+    draws = False
     facts: Mapping[str, type] = {
         "context_length": int,
         "prediction_length": int,

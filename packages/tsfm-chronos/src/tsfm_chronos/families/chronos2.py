@@ -38,6 +38,7 @@ class Chronos2:
         "self_attention.o",
         "output_patch_embedding.output_layer",
     )
+    draws = False
     facts: Mapping[str, type] = {
         "context_length": int,
         "max_output_patches": int,

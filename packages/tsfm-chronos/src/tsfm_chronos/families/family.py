@@ -29,11 +29,13 @@ class Family(Protocol):
 
     :ivar name: of the entry point.
     :ivar adapter_targets: layers that get an adapter by default.
+    :ivar draws: whether forecasts are drawn: too slow to judge a training by.
     :ivar facts: what chronos_config in config.json must hold, and of what kind.
     """
 
     name: str
     adapter_targets: tuple[str, ...]
+    draws: bool
     facts: Mapping[str, type]
 
     def random_config(self, sizes: Mapping[str, Any], task: Task) -> dict[str, Any]:
@@ -69,8 +71,8 @@ class Family(Protocol):
     def loss(self, network: Any, answer: Answer, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss: upstream's own, with what was not observed left out."""
 
-    def point(self, network: Any, answer: Answer) -> Tensor | None:
-        """Return the median ``[B, H]`` in the target's unit; None where forecasts are drawn."""
+    def point(self, network: Any, answer: Answer) -> Tensor:
+        """Return the median ``[B, H]`` in the target's unit; never asked where forecasts are drawn."""
 
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return mean ``[B, H]`` and quantiles ``[B, levels, H]`` of the windows at ``rows``, one of them at least."""
@@ -85,7 +87,7 @@ def check_facts(family: Family, config: Mapping[str, Any], name: str) -> None:
     for key, kind in family.facts.items():
         value = chronos.get(key)
         numbers = value if kind is list else [value]
-        good = isinstance(value, kind) and not isinstance(value, bool) and value
+        good = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool) and value
         if kind in (int, float, list) and good:
             good = all(isinstance(one, int | float) and one > 0 for one in numbers) and numbers == sorted(set(numbers))
         if not good:

@@ -28,6 +28,7 @@ class T5:
 
     name = "chronos_t5"
     adapter_targets: tuple[str, ...] = ()
+    draws = True
     facts: Mapping[str, type] = {
         "context_length": int,
         "prediction_length": int,
@@ -134,8 +135,9 @@ class T5:
         loss: Tensor = answer
         return loss
 
-    def point(self, network: Any, answer: Answer) -> None:
-        """Return nothing: forecasts are drawn."""
+    def point(self, network: Any, answer: Answer) -> Tensor:
+        """Forecasts are drawn: nobody asks."""
+        raise NotImplementedError
 
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the mean of the sample paths and their empirical quantiles.
