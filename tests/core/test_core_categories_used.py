@@ -214,7 +214,8 @@ def test_a_backtest_takes_labels_and_scores_the_baselines_beside(here, site, tsf
     config = {"data": {"source": "csv", "path": "north.csv", "kinds": KINDS}, "split": {"temporal_holdout": 0.5}}
     run = tsfm_core.backtest("knows", config | {"task": STATE, "evaluation": {"metrics": []}})
     assert run.facts["data"]["preparation"]["kinds"] == KINDS
-    (here / "c.yaml").write_text(json.dumps(config | {"task": STATE, "evaluation": {"protocol": "states"}}))
+    evaluation = {"protocol": "states", "metrics": []}
+    (here / "c.yaml").write_text(json.dumps(config | {"task": STATE, "evaluation": evaluation}))
     answer = tsfm("backtest", "knows", "--config", "c.yaml")
     assert answer.code == 1
     assert answer.err.startswith("tsfm: evaluation.protocol needs the numbers of state, which is a category; give")

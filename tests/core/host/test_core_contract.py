@@ -164,7 +164,8 @@ def test_file_names_of_a_run_are_known_in_run_alone():
     for file in FILES:
         if file == CORE / "run.py":
             continue
-        named = {name for name in RUN_FILES for text in texts_of(file) if text == name or text.endswith(f"/{name}")}
+        texts = texts_of(file)
+        named = {name for name in RUN_FILES for text in texts if text == name or text.endswith(f"/{name}")}
         assert not named, f"{file.relative_to(ROOT)} names {named}"
 
 
