@@ -25,6 +25,8 @@ NEEDS = {
     "ttm": ("core", "eval", "torch", "ttm"),
     "chronos": ("core", "eval", "torch", "chronos"),
 }
+#: Each process computes on one core, and what one has compiled of a package the next one reads.
+PROCESS = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
 GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
 
 
@@ -38,11 +40,19 @@ def paths(names: tuple[str, ...], extras: Mapping[str, str] | None = None) -> li
 
 
 def run_tests(
-    session: nox.Session, names: tuple[str, ...], folder: str, extras: Mapping[str, str] | None = None
+    session: nox.Session,
+    names: tuple[str, ...],
+    folder: str,
+    extras: Mapping[str, str] | None = None,
+    share: str = "worksteal",
 ) -> None:
-    """Install packages and run one folder of tests under coverage."""
+    """Install packages and run one folder of tests under coverage, in two processes; what is asked for by hand, in one.
+
+    :param share: how pytest-xdist shares the tests out: ``loadfile`` where what a file's tests share is slow to make.
+    """
     session.install(*paths(names, extras), *GROUPS["test"])
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or [folder]))
+    tests = session.posargs or ["--numprocesses=2", f"--dist={share}", folder]
+    session.run("coverage", "run", "-m", "pytest", *tests, env=PROCESS)
 
 
 @nox.session
@@ -83,7 +93,7 @@ def tests_eval(session: nox.Session) -> None:
 @nox.session(name="tests-glucose")
 def tests_glucose(session: nox.Session) -> None:
     """Test tsfm-glucose, without torch."""
-    run_tests(session, NEEDS["glucose"], "tests/glucose", {"glucose": "simglucose"})
+    run_tests(session, NEEDS["glucose"], "tests/glucose", {"glucose": "simglucose"}, share="loadfile")
 
 
 @nox.session(name="tests-torch")
@@ -108,7 +118,7 @@ def tests_chronos(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
     session.install("uv")  # the tests install plugins of strangers with it
-    run_tests(session, PACKAGES, "tests/integration", {"core": "plot"})
+    run_tests(session, PACKAGES, "tests/integration", {"core": "plot"}, share="loadfile")
 
 
 @nox.session
