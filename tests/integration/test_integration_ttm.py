@@ -1,14 +1,18 @@
 """The whole path, as a user types it: train a small TTM on the bundled people, then everything a run is good for."""
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tsfm_core import load_run
+from tsfm_core.cli import main
 
 CONFIG = """
 experiment: small
@@ -25,13 +29,32 @@ evaluation: {stride: 12, metrics: [rmse, mae, pinball, coverage, clarke], baseli
 """
 
 
-def tsfm(*arguments, code=0, cwd=None):
-    """Run the console script; return what it printed on stdout, or on stderr where it failed."""
-    command = [sys.executable, "-c", "from tsfm_core.cli import main; main()", *map(str, arguments)]
+def tsfm(*arguments, code=0, cwd=None, process=False):
+    """Run the command line; return what it printed on stdout, or on stderr where it failed.
+
+    :param process: in a process of its own; loading torch and granite anew takes longer than most commands.
+    """
+    words = list(map(str, arguments))
+    ended, out, err = (in_a_process if process else in_this_process)(words, cwd or Path.cwd())
+    assert ended == code, err
+    assert "Traceback" not in err
+    return out if code == 0 else err
+
+
+def in_a_process(words, cwd):
+    command = [sys.executable, "-c", "from tsfm_core.cli import main; main()", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def in_this_process(words, cwd):
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["tsfm", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return ended.value.code or 0, out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +66,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    return load_run(json.loads(tsfm("train", "ttm", "--config", "small.yaml", "--json", cwd=folder))["run"], folder)
+    said = tsfm("train", "ttm", "--config", "small.yaml", "--json", cwd=folder, process=True)
+    return load_run(json.loads(said)["run"], folder)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,7 +108,8 @@ def test_every_baseline_stands_beside_it(run):
 
 
 def test_the_same_command_gives_the_same_bits(run, folder):
-    again = load_run(json.loads(tsfm("train", "ttm", "--config", "small.yaml", "--json", cwd=folder))["run"], folder)
+    said = tsfm("train", "ttm", "--config", "small.yaml", "--json", cwd=folder, process=True)
+    again = load_run(json.loads(said)["run"], folder)
     assert again.path != run.path
     assert again.forecasts_path.read_bytes() == run.forecasts_path.read_bytes()
     assert again.metrics_path.read_bytes() == run.metrics_path.read_bytes()
@@ -96,7 +121,7 @@ def test_its_own_config_runs_again(run):
 
 
 def test_stored_forecasts_score_the_same_again(run):
-    scores = json.loads(tsfm("evaluate", run.path, "--json"))
+    scores = json.loads(tsfm("evaluate", run.path, "--json", process=True))
     assert scores["sets"] == run.metrics["sets"]
 
 
@@ -105,7 +130,7 @@ def test_it_forecasts_people_it_never_saw(run, folder):
     series = {"anna": 120 + 40 * np.sin(np.arange(120) / 12), "ben": np.full(120, 95.0)}
     frames = [pd.DataFrame({"item_id": who, "timestamp": stamps, "glucose": values}) for who, values in series.items()]
     pd.concat(frames).to_csv(folder / "new.csv", index=False)
-    tsfm("predict", run.path, "--data", "new.csv", "--output", "out.csv", cwd=folder)
+    tsfm("predict", run.path, "--data", "new.csv", "--output", "out.csv", cwd=folder, process=True)
     forecasts = pd.read_csv(folder / "out.csv", parse_dates=["cutoff", "timestamp"])
     assert list(forecasts.columns[:4]) == ["item_id", "cutoff", "timestamp", "step"]
     assert forecasts.groupby("item_id").size().to_dict() == {"anna": 12, "ben": 12}
