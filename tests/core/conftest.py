@@ -102,8 +102,10 @@ def tsfm(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(app, "registered_commands", list(own_commands))
         with pytest.raises(SystemExit) as ended:
             main()
+        code = ended.value.code or 0
+        del ended  # its frames hold what the command had open: a file is closed now, and not by the collector
         said = capsys.readouterr()
-        return Answer(ended.value.code or 0, said.out, said.err)
+        return Answer(code, said.out, said.err)
 
     return run
 
