@@ -27,6 +27,7 @@ from _series import make_windows
 from tsfm_core.config.resolve import read_config
 from tsfm_core.pipeline import write_forecasts
 from tsfm_core.prepare import load
+from tsfm_torch import quietly
 
 #: A tiny network, and the shape of autogluon/chronos-2-small.
 _SHAPES: dict[str, dict[str, int]] = {
@@ -65,9 +66,10 @@ def sides(folder: Path, shape: str, count: int) -> dict[str, Callable[[], object
 
 
 def _pipeline(folder: Path) -> Any:
-    from chronos import Chronos2Pipeline
+    with quietly():
+        from chronos import Chronos2Pipeline
 
-    return Chronos2Pipeline.from_pretrained(str(folder), dtype=torch.float32)
+        return Chronos2Pipeline.from_pretrained(str(folder), dtype=torch.float32)
 
 
 def _frame(context: Any) -> Any:

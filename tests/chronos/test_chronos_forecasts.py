@@ -19,14 +19,19 @@ Write = Callable[..., Path]
 LEVELS = (0.1, 0.5, 0.9)
 
 
-def test_forecasts_do_not_depend_on_the_chunking(kit: Any, family: str, small: dict[str, Any]) -> None:
-    task = kit.task(quantile_levels=LEVELS)
-    model, windows = kit.load(task, **small[family]), kit.windows(task).take(slice(0, 40))
+@pytest.mark.parametrize("horizon", [12, 30])
+def test_forecasts_do_not_depend_on_the_chunking(kit: Any, family: str, small: dict[str, Any], horizon: int) -> None:
+    """Within the network's horizon and past it; nothing is drawn from the global generator."""
+    task = kit.task(quantile_levels=LEVELS, prediction_length=horizon)
+    kit.train(kit.load(kit.task(), **small[family]), kit.windows(kit.task()), max_steps=1)
+    model, windows = kit.load(task, kit.best()), kit.windows(task).take(slice(0, 40))
+    state = torch.get_rng_state()
     whole = kit.predict(model, windows)
     for size in (1, 7, 33):
         parts = [kit.predict(model, chunk).quantiles for chunk in windows.chunks(size)]
         np.testing.assert_array_equal(np.concatenate(parts), whole.quantiles)
     assert len(kit.predict(model, windows.take(slice(0, 0)))) == 0
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_forecasts_do_not_depend_on_who_else_is_in_the_batch(kit: Any, family: str, small: dict[str, Any]) -> None:
@@ -145,6 +150,13 @@ def test_the_numbers_of_categories_do_not_matter(kits: Any, small: dict[str, Any
     one = kit.predict(model, categorical(kit, task, codes, ("a", "b", "c")))
     other = kit.predict(model, categorical(kit, task, 2 - codes, ("c", "b", "a")))
     np.testing.assert_array_equal(one.quantiles, other.quantiles)
+
+
+def test_a_channel_without_any_label_says_nothing(kits: Any, small: dict[str, Any]) -> None:
+    kit = kits("chronos")
+    task = kit.task(past_covariates=("mode",), quantile_levels=LEVELS)
+    windows = categorical(kit, task, np.full(400, np.nan), ())
+    assert np.isfinite(kit.predict(kit.load(task, **small["chronos"]), windows).quantiles).all()
 
 
 def test_a_label_is_its_mean_reading_in_the_context() -> None:

@@ -1,4 +1,4 @@
-"""Every refusal is a sentence with the way out, raised before any data is read."""
+"""Every refusal is a sentence with the way out; all but those of a layer's name come before any data is read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import safetensors.torch
+import torch
 
 from tsfm_core import CapabilityError, ConfigError
 from tsfm_core.config.resolve import read_config
@@ -21,7 +22,7 @@ TASK = {"context_length": 128, "prediction_length": 32}
 
 
 def refuses(
-    kit: Any, said: str, checkpoint: Path | str | None = None, kind: type = CapabilityError, **keys: Any
+    kit: Any, said: str, checkpoint: Path | str | None = None, kind: Any = CapabilityError, **keys: Any
 ) -> None:
     task = TASK | keys.pop("task", {})
     with pytest.raises(kind, match=said):
@@ -92,6 +93,8 @@ def test_another_kind_of_checkpoint(kits: Any, untrained: Write, tmp_path: Path)
         ("quantiles", ["a"]),
         ("quantiles", []),
         ("max_output_patches", "2"),
+        ("quantiles", [0.5, 1.0]),
+        ("input_patch_stride", 0),
     ],
 )
 def test_a_config_that_is_not_whole(kits: Any, untrained: Write, key: str, value: object) -> None:
@@ -109,6 +112,9 @@ def test_a_config_that_is_not_whole(kits: Any, untrained: Write, key: str, value
         ("chronos_t5", {"model_type": "causal"}),
         ("chronos_t5", {"tokenizer_class": "Nothing"}),
         ("chronos_t5", {"pad_token_id": 9}),
+        ("chronos_t5", {"n_tokens": 10_000}),
+        ("chronos_t5", {"top_p": 1.5}),
+        ("chronos", {"time_encoding_scale": None}),
     ],
 )
 def test_a_network_that_upstream_cannot_build(kits: Any, untrained: Write, name: str, changes: dict[str, Any]) -> None:
@@ -128,9 +134,20 @@ def test_weights_that_cannot_be_read(kit: Any, family: str, untrained: Write) ->
     safetensors.torch.save_file({name: one for name, one in weights.items() if name != lost}, file)
     refuses(kit, f"do not fit its config.json: {lost} and 0 more", checkpoint)
     safetensors.torch.save_file(weights | {lost: weights[lost][:3].contiguous()}, file)
-    refuses(kit, f"the weights of {checkpoint} (cannot be read|do not fit)", checkpoint)
+    refuses(kit, f"the weights of {checkpoint} do not fit its config.json: {lost} and 0 more", checkpoint)
+    safetensors.torch.save_file({name: one for name, one in weights.items() if name != lost}, file)
+    safetensors.torch.save_file({lost: weights[lost]}, checkpoint / "stray.safetensors")
+    refuses(kit, f"the weights of {checkpoint} do not fit its config.json: {lost} and 0 more", checkpoint)
     file.unlink()
     refuses(kit, f"{checkpoint} has no weights in safetensors", checkpoint, ConfigError)
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text("{}")
+    refuses(kit, "has an model.safetensors.index.json without a weight_map; fetch it again", checkpoint, ConfigError)
+    index.write_text(json.dumps({"metadata": {}, "weight_map": dict.fromkeys(weights, "part.safetensors")}))
+    refuses(kit, "has no weights in safetensors, or not all of them", checkpoint, ConfigError)
+    file.with_name("stray.safetensors").unlink()
+    safetensors.torch.save_file(weights, checkpoint / "part.safetensors", metadata={"format": "pt"})
+    assert kit.load(kit.task(**TASK), checkpoint)
     (checkpoint / "config.json").unlink()
     refuses(kit, f"{checkpoint} has no config.json", checkpoint, ConfigError)
 
@@ -157,13 +174,15 @@ def test_adapters_need_their_base(kits: Any, untrained: Write, monkeypatch: pyte
     kit.train(kit.load(task, checkpoint, strategy="lora"), kit.windows(task), strategy="lora", max_steps=1)
     adapters = kit.best()
     refuses(kit, f"holds adapters, and .* new ones .*; set model.checkpoint to {checkpoint}", adapters, strategy="lora")
-    assert kit.load(task, adapters, strategy="full")
+    further = kit.load(task, adapters, strategy="full")
+    before = further.network.encoder.block[0].layer[2].mlp.wi.weight.clone()
+    kit.train(further, kit.windows(task), "further", max_steps=1, learning_rate=1e-3)
+    assert not torch.equal(before, further.network.encoder.block[0].layer[2].mlp.wi.weight)
 
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "peft", None)
         refuses(kit, r"adapters \(lora\) need peft, which is not installed; pip install peft", adapters)
-        with pytest.raises(CapabilityError, match="pip install peft"):
-            kit.train(kit.load(task, checkpoint, strategy="lora"), kit.windows(task), strategy="lora")
+        refuses(kit, "pip install peft", checkpoint, strategy="lora")
 
     file = adapters / "adapter_model.safetensors"
     whole = file.read_bytes()
@@ -178,14 +197,26 @@ def test_adapters_need_their_base(kits: Any, untrained: Write, monkeypatch: pyte
     file.write_bytes(whole)
 
     base = checkpoint / "model.safetensors"
+    first = base.read_bytes()
     other = safetensors.torch.load_file(base)
     safetensors.torch.save_file({name: one + 1 for name, one in other.items()}, base)
     refuses(kit, f"were trained on other weights than {checkpoint} holds now; put those weights back", adapters)
     checkpoint.rename(checkpoint.with_name("moved"))
     refuses(kit, f"belong to {checkpoint}, which is not to be had: .*; put it there, or correct", adapters, ConfigError)
     settings = json.loads((adapters / "adapter_config.json").read_text())
-    (adapters / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": None}))
-    refuses(kit, "do not say which checkpoint they belong to", adapters, ConfigError)
+    for changes, said in (
+        ({"base_model_name_or_path": None}, "do not say which checkpoint they belong to"),
+        ({"peft_type": "PROMPT_TUNING"}, "holds adapters of the kind 'PROMPT_TUNING', not LORA"),
+        ({"target_modules": "(("}, "the adapters of .* cannot be read"),
+        ({"rank_pattern": [1]}, "the adapters of .* cannot be read"),
+    ):
+        (adapters / "adapter_config.json").write_text(json.dumps(settings | changes))
+        if changes.get("base_model_name_or_path", "") is not None:
+            checkpoint.with_name("moved").rename(checkpoint)
+            base.write_bytes(first)
+        refuses(kit, said, adapters, (ConfigError, CapabilityError))
+        if checkpoint.exists():
+            checkpoint.rename(checkpoint.with_name("moved"))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +242,49 @@ def test_the_sizes_of_a_checkpoint_are_fixed(kit: Any, family: str, untrained: W
     checkpoint = untrained(family)
     refuses(kit, f"model.{key} is {value}, but {checkpoint} has .*; leave", checkpoint, ConfigError, **{key: value})
     assert kit.load(kit.task(**TASK), checkpoint, strategy="full", dropout_rate=0.5).network.config.dropout_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("chronos_bolt", {"d_model": "abc"}),
+        ("chronos_bolt", {"dropout_rate": "x"}),
+        ("chronos_t5", {"feed_forward_proj": "a-b-c"}),
+        ("chronos_bolt", {"decoder_start_token_id": None}),
+        ("chronos", {"num_layers": "many"}),
+    ],
+)
+def test_a_config_of_other_kinds(kits: Any, untrained: Write, name: str, changes: dict[str, Any]) -> None:
+    checkpoint = untrained(name)
+    file = checkpoint / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    refuses(kits(name), f"config.json does not describe a network of {name}", checkpoint)
+
+
+@pytest.mark.parametrize("pipeline", [[], "Nothing", 3])
+def test_a_pipeline_that_nobody_serves(kit: Any, family: str, untrained: Write, pipeline: object) -> None:
+    file = untrained(family) / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"chronos_pipeline_class": pipeline}))
+    refuses(kit, "does not serve; tsfm-chronos serves Chronos2Pipeline", file.parent)
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 5000, "~nobody-of-that-name/x", "a\0b"])
+def test_names_that_are_no_path(kits: Any, name: str) -> None:
+    refuses(kits("chronos"), "there is no such directory", name, ConfigError)
+
+
+def test_deeply_nested_json(kits: Any, untrained: Write) -> None:
+    checkpoint = untrained("chronos")
+    (checkpoint / "config.json").write_text("[" * 100_000)
+    refuses(kits("chronos"), "config.json that is no JSON", checkpoint, ConfigError)
+
+
+def test_adapters_on_what_windows_of_one_variate_do_not_use(kits: Any, untrained: Write) -> None:
+    kit = kits("chronos")
+    task = kit.task(**TASK)
+    model = kit.load(task, untrained("chronos"), strategy="lora")
+    with pytest.raises(ConfigError, match="names only what windows of one variate have no use for"):
+        kit.train(model, kit.windows(task), strategy="lora", lora={"target_modules": ["1.self_attention.q"]})
 
 
 @pytest.mark.parametrize("name", ["chronos_bolt", "chronos_t5"])

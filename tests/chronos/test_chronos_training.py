@@ -37,7 +37,8 @@ def test_it_learns_and_the_best_checkpoint_is_the_model(kit: Any, family: str, s
     windows = kit.windows(task)
     model = kit.load(task, **small[family])
     drawn = weights(model)
-    keys = {"max_steps": 60, "learning_rate": 3e-3, "save_every": 20, "strategy": "from_scratch"}
+    rate = 3e-2 if family == "chronos_t5" else 3e-3
+    keys = {"max_steps": 60, "learning_rate": rate, "save_every": 20, "strategy": "from_scratch"}
     trained = kit.train(model, windows, validation=windows.take(slice(0, 90, 3)), **keys)
     lines = journal(kit)
     losses = [line["loss"] for line in lines if "loss" in line]
@@ -112,7 +113,7 @@ def test_adapters_are_trained_alone(kits: Any, untrained: Write, name: str, sect
     task = kit.task(**TASK)
     windows = kit.windows(task)
     before, stored = weights(kit.load(task, checkpoint)), (checkpoint / "model.safetensors").read_bytes()
-    model = kit.load(task, checkpoint, strategy="lora")
+    model = kit.load(task, checkpoint, strategy="lora", dropout_rate=0.2)
     trained = kit.train(model, windows, strategy="lora", lora=section, max_steps=5, learning_rate=1e-2)
     assert (checkpoint / "model.safetensors").read_bytes() == stored
     ends = {"q", "v"} if section else {"q", "k", "v", "o", "output_layer"}
@@ -124,7 +125,7 @@ def test_adapters_are_trained_alone(kits: Any, untrained: Write, name: str, sect
     assert settings["base_model_name_or_path"] == str(checkpoint)
     assert not (kit.best() / "model.safetensors").exists()
     some = windows.take(slice(0, 9))
-    again = kit.load(task, kit.best())
+    again = kit.load(task, kit.best(), dropout_rate=0.2)  # as a run's stored configuration says
     np.testing.assert_array_equal(kit.predict(again, some).quantiles, kit.predict(trained, some).quantiles)
 
 
@@ -180,6 +181,7 @@ def test_a_longer_reach_is_learnt_and_kept(kits: Any, untrained: Write, strategy
     trained = kit.train(kit.load(task, checkpoint, strategy=strategy), windows, strategy=strategy, max_steps=2)
     again = kit.load(task, kit.best())
     chronos = again.network.chronos_config
+    assert chronos.time_encoding_scale == 128, "what was learnt of time stays as it was"
     assert (chronos.context_length, chronos.max_output_patches) == (192, 5)
     some = windows.take(slice(0, 5))
     np.testing.assert_array_equal(kit.predict(again, some).quantiles, kit.predict(trained, some).quantiles)
@@ -200,6 +202,21 @@ def test_covariates_are_learnt_from_and_never_trained_as_targets(kits: Any, smal
     other = model.family.batch(model.network, kit.windows(task, columns), np.array([0]))
     for key, values in model.family.batch(model.network, windows, np.array([0])).items():
         torch.testing.assert_close(other[key], values, equal_nan=True)
+
+
+def test_a_shorter_truth_and_a_missing_one_are_no_bins(kits: Any, untrained: Write) -> None:
+    """Chronos-T5 learns 20 of the 32 steps that it was made for; a step that was not observed is left out."""
+    kit = kits("chronos_t5")
+    task = kit.task(context_length=128, prediction_length=20)
+    columns = kit.columns()
+    columns["glucose"][130:140:3] = np.nan
+    windows = kit.windows(task, columns)
+    model = kit.load(task, untrained("chronos_t5"), strategy="full")
+    labels = model.family.batch(model.network, windows, np.array([0, 1]))["labels"].numpy()
+    assert labels.shape == (2, 33)
+    assert (labels[:, 20:32] == -100).all()
+    np.testing.assert_array_equal(labels[:, :20] == -100, np.isnan(windows.truth(np.array([0, 1]))))
+    assert (labels[:, 32] == 1).all(), "the end of the sentence"
 
 
 def test_early_stopping_judges_by_the_quantile_loss(kits: Any, small: dict[str, Any]) -> None:

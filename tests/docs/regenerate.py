@@ -307,7 +307,15 @@ PARTS: dict[str, Callable[[], str | None]] = {
     **{f"model.{name}": lambda name=name: model(name) for name in MODELS},
     **{
         f"record.{kind.__name__}": record(kind)
-        for kind in (records.ModelCard, records.Runtime, records.Job, records.Metric, records.Block, records.Dataset)
+        for kind in (
+            records.ModelCard,
+            records.KnownCheckpoint,
+            records.Runtime,
+            records.Job,
+            records.Metric,
+            records.Block,
+            records.Dataset,
+        )
     },
     "record.EvaluationProtocol": record(records.EvaluationProtocol),
     "record.Feature": record(records.Feature),

@@ -123,6 +123,20 @@ def test_cross_learning_is_recorded(run: Any) -> None:
     assert apart.metrics["sets"] != together.metrics["sets"]
 
 
+def test_covariates_are_ignored_with_all_that_is_said_of_them() -> None:
+    """Bolt leaves them out, though ``data`` maps a column and a kind."""
+    model = "model={d_model: 16, d_kv: 8, d_ff: 32, num_layers: 1, num_decoder_layers: 1, num_heads: 2}"
+    settings = ["--set", model, "--set", "data.columns={carbs: carbs}", "--set", "training.max_steps=2"]
+    said = tsfm("train", "chronos_bolt", "--config", "labels.yaml", *settings, code=1)
+    assert "chronos_bolt does not use past_covariates (carbs); set task.past_covariates: [], or model.ignore" in said
+    ignore = ["--set", "model.ignore_covariates=true"]
+    done = load_run(
+        json.loads(tsfm("train", "chronos_bolt", "--config", "labels.yaml", *settings, *ignore, "--json"))["run"]
+    )
+    assert done.metrics["task"]["past_covariates"] == done.metrics["task"]["known_covariates"] == []
+    assert done.facts["settings"]["model"]["ignore_covariates"] is True
+
+
 def test_labels_are_refused_by_a_model_that_cannot_read_them() -> None:
     said = tsfm("train", "ttm", "--config", "labels.yaml", "--set", "model={}", code=1)
     assert "ttm does not use categorical covariates (mode)" in said

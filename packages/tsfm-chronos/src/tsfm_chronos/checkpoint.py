@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tsfm_core import CapabilityError, ConfigError
 from tsfm_torch import ADAPTER_CONFIG, checkpoint_directory, read_json
 
-__all__ = ["PIPELINES", "Adapters", "Checkpoint", "open_checkpoint"]
+__all__ = ["PIPELINES", "Adapters", "Checkpoint", "open_checkpoint", "weight_files"]
 
 CONFIG, ADAPTERS = "config.json", "tsfm_chronos.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 _PATTERNS = ["*.json", "*.safetensors"]
 
 #: The model that serves what config.json calls its pipeline.
@@ -32,6 +33,7 @@ class Adapters(BaseModel):
     :param base: the checkpoint that they belong to, a directory or a hub name.
     :param base_sha256: of the base's weights.
     :param chronos_config: as it was when they were trained: a longer context or horizon is learnt with adapters too.
+    :param dropout_rate: likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class Adapters(BaseModel):
     base: str
     base_sha256: str
     chronos_config: dict[str, Any]
+    dropout_rate: float | None = None
 
     def write(self, directory: Path) -> None:
         """Write the file that :func:`open_checkpoint` reads."""
@@ -62,10 +65,14 @@ class Checkpoint:
     config: Mapping[str, Any]
     adapters: Path | None = None
 
+    def weights(self) -> list[Path]:
+        """Return the files of the whole weights."""
+        return weight_files(self.directory, self.name)
+
     def sha256(self) -> str:
         """Return the hash of the whole weights."""
         digest = hashlib.sha256()
-        for file in sorted(self.directory.glob("*.safetensors")):
+        for file in self.weights():
             with file.open("rb") as weights:
                 digest.update(hashlib.file_digest(weights, "sha256").digest())
         return digest.hexdigest()
@@ -88,18 +95,33 @@ def open_checkpoint(name: str, model: str) -> Checkpoint:
 
 def _whole(name: str, base: str, directory: Path) -> Checkpoint:
     config = read_json(directory / CONFIG, name)
-    if not any(directory.glob("*.safetensors")):
-        raise ConfigError(f"the checkpoint {name} has no weights in safetensors", "set model.checkpoint to another")
     local = Path(base).expanduser()
+    if not all(file.is_file() for file in weight_files(directory, name)):
+        hint = "set model.checkpoint to a complete checkpoint"
+        if not local.is_dir():
+            hint = "connect once so that they can be fetched, or set model.checkpoint to a local directory"
+        raise ConfigError(f"the checkpoint {name} has no weights in safetensors, or not all of them", hint)
     return Checkpoint(name, str(local.resolve()) if local.is_dir() else base, directory, config)
 
 
+def weight_files(directory: Path, name: str) -> list[Path]:
+    """Return the files that hold a checkpoint's weights: one, or those that an index names."""
+    index = directory / INDEX
+    if (directory / WEIGHTS).is_file() or not index.is_file():
+        return [directory / WEIGHTS]
+    named = read_json(index, name).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(file, str) for file in named.values()):
+        raise ConfigError(f"the checkpoint {name} has an {INDEX} without a weight_map", "fetch it again")
+    return sorted({directory / Path(file).name for file in named.values()})
+
+
 def _with_adapters(name: str, directory: Path) -> Checkpoint:
-    base = read_json(directory / ADAPTER_CONFIG, name).get("base_model_name_or_path")
+    settings = read_json(directory / ADAPTER_CONFIG, name)
+    base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
     if not isinstance(base, str) or not base:
         raise ConfigError(f"the adapters in {name} do not say which checkpoint they belong to", "train them again")
     try:
-        whole = _whole(base, base, checkpoint_directory(base, _PATTERNS))
+        whole = _whole(base, base, checkpoint_directory(base, _PATTERNS, lambda: revision))
     except ConfigError as error:
         said = f"the adapters in {name} belong to {base}, which is not to be had: {error.message}"
         raise ConfigError(said, f"put it there, or correct base_model_name_or_path in {ADAPTER_CONFIG}") from error
@@ -115,6 +137,8 @@ def _with_adapters(name: str, directory: Path) -> Checkpoint:
                 "put those weights back, or train the adapters again",
             )
         config["chronos_config"] = record.chronos_config
+        if record.dropout_rate is not None:
+            config["dropout_rate"] = record.dropout_rate
     return Checkpoint(name, whole.base, whole.directory, config, directory)
 
 
@@ -124,7 +148,7 @@ def _check_kind(checkpoint: Checkpoint, model: str) -> None:
         kind = config.get("model_type")
         raise CapabilityError(f"{name} holds a model of type {kind!r}, no Chronos", "tsfm models list shows the others")
     pipeline = config.get("chronos_pipeline_class", "ChronosPipeline")
-    serving = PIPELINES.get(pipeline)
+    serving = PIPELINES.get(str(pipeline))
     if serving != model:
         hint = f"use the model {serving}" if serving else f"tsfm-chronos serves {', '.join(PIPELINES)}"
         raise CapabilityError(f"{name} is a checkpoint of {pipeline}, which {model} does not serve", hint)

@@ -9,10 +9,13 @@ import torch
 
 from tsfm_chronos.families.family import Floats, Rows
 from tsfm_chronos.model import Chronos
-from tsfm_core import Forecasts, Windows
+from tsfm_core import CapabilityError, Forecasts, Windows
 from tsfm_torch import fixed_batches
 
 __all__ = ["forecast"]
+
+#: Windows of one cutoff: attention compares all of them with each other.
+_TOGETHER = 1024
 
 
 def forecast(model: Chronos, windows: Windows) -> Forecasts:
@@ -42,5 +45,11 @@ def _by_cutoff(windows: Windows) -> Iterator[tuple[Rows, int]]:
     order = np.argsort(windows.cutoff, kind="stable")
     _, first = np.unique(windows.cutoff[order], return_index=True)
     for rows in np.split(order, first[1:]):
+        if len(rows) > _TOGETHER:
+            cutoff = windows.cutoff[rows[0]]
+            raise CapabilityError(
+                f"model.cross_learning joins at most {_TOGETHER} windows, and {len(rows)} have the cutoff {cutoff}",
+                "forecast fewer items at once, or leave it out",
+            )
         if len(rows):
             yield rows, len(rows)

@@ -11,7 +11,7 @@ from tsfm_chronos.model import Chronos
 from tsfm_chronos.network import build, load_weights
 from tsfm_chronos.schema import DEFAULTS
 from tsfm_core import CapabilityError, Runtime, Task
-from tsfm_torch import check_sizes, choose_device, merge_adapters
+from tsfm_torch import check_sizes, choose_device, merge_adapters, require_peft
 
 __all__ = ["load"]
 
@@ -25,6 +25,8 @@ def load(family: Family, section: Any, task: Task, checkpoint: str | None, runti
     device = choose_device(runtime.device)
     trains = runtime.strategy != "zero_shot"
     found = None
+    if runtime.strategy == "lora":
+        require_peft()
     if checkpoint is None:
         given = {key: value for key, value in section.model_dump().items() if value is not None}
         config = family.random_config(DEFAULTS[family.name] | given, task)
@@ -43,10 +45,12 @@ def load(family: Family, section: Any, task: Task, checkpoint: str | None, runti
         changed = check_sizes(sizes, family.sizes(config), checkpoint, ("dropout_rate",) if trains else ())
         config |= {key: value for key, value in changed.items() if key == "dropout_rate"}
         if trains:
-            family.lengthen(config, task, checkpoint)
+            family.lengthen(config, task)
         family.check(config, section, task, checkpoint, trains)
-        network = family.ready(load_weights(family, config, found.directory, checkpoint), task)
+        network = family.ready(load_weights(family, config, found), task).to(device)
         if found.adapters:
             network = merge_adapters(network, found.adapters, checkpoint)
+    if not trains:
+        network.requires_grad_(False)  # attention may choose another kernel, with other last bits, where it is True
     size = runtime.batch_size or family.batch_size(task, section, config)
     return Chronos(family, network.to(device).eval(), task, section, device, size, runtime.seed, found)

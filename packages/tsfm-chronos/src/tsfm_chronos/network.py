@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
+from tsfm_chronos.checkpoint import Checkpoint
 from tsfm_chronos.families.family import Family
 from tsfm_chronos.upstream import quietly
 from tsfm_core import CapabilityError
@@ -21,43 +22,54 @@ _AGAIN = "fetch or train the checkpoint again"
 
 
 def build(family: Family, config: Mapping[str, Any], seed: int) -> Any:
-    """Return a network of ``config`` drawn by ``seed``; the global generator stays as it is.
+    """Return a network of ``config`` drawn by ``seed``; the CPU's global generator stays as it is.
 
     :raises CapabilityError: for a configuration that upstream cannot build.
     """
-    name = f"a new {family.name}"
-    with _described(family, name), quietly(), torch.random.fork_rng(devices=[]):
+    with _described(family, f"a new {family.name}"), quietly(), torch.random.fork_rng(devices=[]):
         made, kind = family.classes(config)
         torch.manual_seed(seed)
         return kind(made)
 
 
-def load_weights(family: Family, config: Mapping[str, Any], directory: Path, name: str) -> Any:
-    """Return a network in float32 with the weights of a directory.
+def load_weights(family: Family, config: Mapping[str, Any], checkpoint: Checkpoint) -> Any:
+    """Return a network in float32 with a checkpoint's whole weights.
 
     :raises CapabilityError: for weights that are missing, left over, of another shape, or cannot be read.
     """
-    held = _keys(directory, name)
+    name = checkpoint.name
+    with _described(family, name), quietly(), torch.device("meta"):
+        made, kind = family.classes(config)
+        kind(made)
+    held = _keys(checkpoint)
     try:
-        with _described(family, name), quietly(), torch.random.fork_rng(devices=[]):
-            made, kind = family.classes(config)
+        with quietly(), torch.random.fork_rng(devices=[]):
             network, told = kind.from_pretrained(
-                str(directory),
-                config=made,
+                str(checkpoint.directory),
+                config=family.classes(config)[0],
                 dtype=torch.float32,
                 local_files_only=True,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # told below
                 output_loading_info=True,
             )
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        said = str(error).splitlines()[0]
+    except Exception as error:  # whatever transformers makes of the files
+        said = " ".join(str(error).split())
         raise CapabilityError(f"the weights of {name} cannot be read: {said}", _AGAIN) from error
-    wrong = [*(key for key, _ in network.named_parameters() if key not in held)]
-    wrong += sorted(told["unexpected_keys"]) + [str(key) for key in told["mismatched_keys"]]
+    wrong = [*_lost(network, held), *sorted(told["unexpected_keys"])]
+    wrong += sorted(one if isinstance(one, str) else one[0] for one in told["mismatched_keys"])
     if wrong:
         said = f"the weights of {name} do not fit its config.json: {wrong[0]} and {len(wrong) - 1} more"
         raise CapabilityError(said, _AGAIN)
     return network
+
+
+def _lost(network: Any, held: set[str]) -> list[str]:
+    """Return the weights that a file holds under none of their names: tied ones have several."""
+    names: dict[int, list[str]] = {}
+    for name, values in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(values), []).append(name)
+    return [several[0] for several in names.values() if held.isdisjoint(several)]
 
 
 def read_weights(network: Any, directory: Path) -> None:
@@ -76,17 +88,19 @@ def _described(family: Family, name: str) -> Iterator[None]:
     """Say in a sentence where upstream cannot build what config.json describes."""
     try:
         yield
-    except (AssertionError, TypeError, AttributeError, KeyError) as error:
-        said = f"{name}: config.json does not describe a network of {family.name}: {error or type(error).__name__}"
+    except Exception as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        said = f"{name}: config.json does not describe a network of {family.name}: {why}"
         raise CapabilityError(said, _AGAIN) from error
 
 
-def _keys(directory: Path, name: str) -> set[str]:
+def _keys(checkpoint: Checkpoint) -> set[str]:
     keys: set[str] = set()
-    for file in directory.glob("*.safetensors"):
+    for file in checkpoint.weights():
         try:
             with safe_open(file, "pt") as weights:
                 keys.update(weights.keys())
         except (SafetensorError, OSError) as error:
-            raise CapabilityError(f"the weights of {name} cannot be read: {error}", _AGAIN) from error
+            said = f"the weights of {checkpoint.name} cannot be read: {error}"
+            raise CapabilityError(said, _AGAIN) from error
     return keys

@@ -14,7 +14,7 @@ from tsfm_chronos.checkpoint import Adapters
 from tsfm_chronos.families.family import Answer
 from tsfm_chronos.model import Chronos
 from tsfm_chronos.network import read_weights, save
-from tsfm_core import Job, TrainingWindows
+from tsfm_core import ConfigError, Job, TrainingWindows
 from tsfm_torch import LoraSection, Trainable, add_adapters, fit, read_adapters, save_adapters
 
 __all__ = ["train"]
@@ -30,6 +30,7 @@ def train(model: Chronos, data: TrainingWindows, validation: TrainingWindows | N
             validation,
             job,
         )
+        network.requires_grad_(False)  # as it is where the checkpoint is loaded
         return model
     assert model.checkpoint is not None  # random weights are trained whole
     section = job.training.lora or LoraSection()
@@ -38,6 +39,7 @@ def train(model: Chronos, data: TrainingWindows, validation: TrainingWindows | N
         base=model.checkpoint.base,
         base_sha256=model.checkpoint.sha256(),
         chronos_config=dict(model.network.config.chronos_config),
+        dropout_rate=model.network.config.dropout_rate,
     )
 
     def write(folder: Path) -> None:
@@ -45,7 +47,9 @@ def train(model: Chronos, data: TrainingWindows, validation: TrainingWindows | N
         record.write(folder)
 
     fit(_trainable(model, write, lambda folder: read_adapters(wrapper, folder)), data, validation, job)
-    return replace(model, network=wrapper.merge_and_unload())
+    merged = wrapper.merge_and_unload()
+    merged.requires_grad_(False)
+    return replace(model, network=merged)
 
 
 def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:
@@ -60,8 +64,14 @@ def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:
     def point(answer: Answer) -> Tensor:
         return family.point(network, answer)
 
+    module = family.module(network, model.task)
+    if not any(values.requires_grad for values in module.parameters()):
+        raise ConfigError(
+            "training.lora.target_modules names only what windows of one variate have no use for",
+            "name other layers, or leave it out",
+        )
     return Trainable(
-        module=family.module(network, model.task),
+        module=module,
         batch=batch,
         forward=lambda module, batch: module(batch),
         loss=loss,

@@ -12,7 +12,7 @@ from tsfm_core.data.store import ForecastFile
 from tsfm_core.data.windows import forecast_windows
 from tsfm_core.errors import ConfigError, DataError, listing
 from tsfm_core.metrics import Scores, score
-from tsfm_core.opening import open_panel, refuse
+from tsfm_core.opening import ignoring, open_panel, refuse
 from tsfm_core.pipeline import CHUNK, execute, forecast_windows_of
 from tsfm_core.plugins import host
 from tsfm_core.prepare import load, window_rule
@@ -91,6 +91,7 @@ def predict(
     rows = rows.model_copy(
         update={"items": None, "exclude": (), "start": {}, "options": {}} | (_prepared_as(run, rows) if run else {})
     )
+    rows = ignoring(rows, resolved.config.task, loaded.task)
     panel, quality = open_panel(rows, loaded.task, extend=loaded.task.prediction_length)
     refuse(quality, str(data))
     windows, without = forecast_windows(panel, loaded.task, window_rule(rows, loaded.task))

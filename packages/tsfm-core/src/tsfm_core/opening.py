@@ -21,7 +21,7 @@ from tsfm_core.plugins import host
 from tsfm_core.records import Dataset, Feature, ModelCard
 from tsfm_core.task import Task
 
-__all__ = ["open_panel", "options_of", "refuse", "refuse_categories", "source_configs"]
+__all__ = ["ignoring", "open_panel", "options_of", "refuse", "refuse_categories", "source_configs"]
 
 #: Raised where a panel of the same source and config would come out otherwise.
 _FORMAT = 1
@@ -131,6 +131,26 @@ def refuse_categories(name: str, card: ModelCard, data: DataConfig | None, task:
         if labelled:
             said = f"{name} does not use categorical covariates ({listing(labelled)})"
             raise CapabilityError(said, "leave them out of the task, or give them as numbers")
+
+
+def ignoring(data: DataConfig, given: Task | None, task: Task, extra: Sequence[str] = ()) -> DataConfig:
+    """Return ``data`` without what it says of covariates of ``given`` that ``task`` has no more.
+
+    :param extra: channels that are read all the same.
+    """
+    ignored = set(given.channels if given else ()) - set(task.channels) - set(extra)
+    if not ignored:
+        return data
+
+    def rest(said: object) -> object:
+        return {name: one for name, one in said.items() if name not in ignored} if isinstance(said, dict) else said
+
+    keys = ("columns", "kinds", "duplicates")
+    sources = [
+        {key: rest(one) if key in keys else one for key, one in source.items()} if isinstance(source, dict) else source
+        for source in data.sources
+    ]
+    return data.model_copy(update={key: rest(getattr(data, key)) for key in keys} | {"sources": tuple(sources)})
 
 
 def _open_one(data: DataConfig, task: Task, extra: Sequence[str], extend: int, may_lack: bool) -> tuple[Panel, Quality]:

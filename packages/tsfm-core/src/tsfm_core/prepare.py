@@ -20,7 +20,7 @@ from tsfm_core.data.quality import Quality, max_gap_seconds
 from tsfm_core.data.split import Split, check_split, split_panel
 from tsfm_core.data.windows import TrainingWindows, WindowRule
 from tsfm_core.errors import CapabilityError, ConfigError, DataError, listing
-from tsfm_core.opening import open_panel, refuse, refuse_categories
+from tsfm_core.opening import ignoring, open_panel, refuse, refuse_categories
 from tsfm_core.plugins import Backend, host
 from tsfm_core.records import EvaluationProtocol, ModelCard, Runtime, Strategy
 from tsfm_core.task import Task
@@ -107,7 +107,9 @@ def prepare(config: Config, task: Task, command: str) -> Prepared:
     protocol, options = _protocol(config)
     rule = window_rule(data, task)
     anchored = replace(rule, min_context=max(rule.min_context, config.evaluation.anchor_context or 0))
-    panel, quality = open_panel(data, task, protocol.needs(options) if protocol.needs else ())
+    extra = protocol.needs(options) if protocol.needs else ()
+    data = ignoring(data, config.task, task, extra)
+    panel, quality = open_panel(data, task, extra)
     refuse(quality, data.path or data.source or "+".join(panel.provenance["sources"]))
     split = split_panel(panel, wanted, config.seed)
     stride = config.evaluation.stride

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tsfm_torch.checkpoint import check_sizes, checkpoint_directory, read_json
     from tsfm_torch.device import choose_device
     from tsfm_torch.engine import fit
-    from tsfm_torch.lora import ADAPTER_CONFIG, add_adapters, merge_adapters, read_adapters, save_adapters
+    from tsfm_torch.lora import ADAPTER_CONFIG, add_adapters, merge_adapters, read_adapters, require_peft, save_adapters
     from tsfm_torch.quiet import quietly
     from tsfm_torch.schema import AdapterTraining, EarlyStopping, LoraSection, TrainingConfig
     from tsfm_torch.trainable import Trainable
@@ -36,6 +36,7 @@ _MODULE_OF = {
     "quietly": "quiet",
     "read_adapters": "lora",
     "read_json": "checkpoint",
+    "require_peft": "lora",
     "save_adapters": "lora",
     "shuffled": "batches",
 }
@@ -57,6 +58,7 @@ __all__ = [
     "quietly",
     "read_adapters",
     "read_json",
+    "require_peft",
     "save_adapters",
     "shuffled",
 ]

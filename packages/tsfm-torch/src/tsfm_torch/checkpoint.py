@@ -21,9 +21,8 @@ def checkpoint_directory(name: str, patterns: Sequence[str], revision: Callable[
     :param revision: gives the branch of a repository; by default its main one.
     :raises ConfigError: for a name that is neither, or a hub that cannot be reached.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
+    if _is_directory(name):
+        return Path(name).expanduser()
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
         raise ConfigError(
             f"model.checkpoint is {name!r}, and there is no such directory", "name a directory or a hub repository"
@@ -43,6 +42,13 @@ def checkpoint_directory(name: str, patterns: Sequence[str], revision: Callable[
         ) from error
 
 
+def _is_directory(name: str) -> bool:
+    try:
+        return bool(name.strip()) and Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long for a path, or of a user who is not there
+        return False
+
+
 def read_json(file: Path, name: str) -> dict[str, Any]:
     """Return the JSON object in a file of the checkpoint ``name``.
 
@@ -54,7 +60,7 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
         )
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"the checkpoint {name} has a {file.name} that is no JSON", "fetch or train it again"
         ) from error

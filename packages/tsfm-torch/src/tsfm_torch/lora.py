@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsfm_core import CapabilityError, ConfigError
+from tsfm_torch.checkpoint import read_json
 from tsfm_torch.quiet import quietly
 from tsfm_torch.schema import LoraSection
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "add_adapters", "merge_adapters", "read_adapters", "save_adapters"]
+__all__ = [
+    "ADAPTER_CONFIG",
+    "ADAPTER_WEIGHTS",
+    "add_adapters",
+    "merge_adapters",
+    "read_adapters",
+    "require_peft",
+    "save_adapters",
+]
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -22,13 +31,13 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 def add_adapters(network: nn.Module, section: LoraSection, default_targets: Sequence[str], seed: int) -> Any:
     """Put adapters into ``network``, in place, and freeze everything else; return peft's wrapper of it.
 
-    They are drawn by ``seed``; the global generator stays as it is.
+    They are drawn by ``seed``; the CPU's global generator stays as it is.
 
     :param default_targets: ends of the names of the layers that get one, where ``lora.target_modules`` says nothing.
     :raises CapabilityError: where peft is not installed.
     :raises ConfigError: for targets that the network does not have, or that no adapter fits.
     """
-    peft = _peft()
+    peft = require_peft()
     targets = list(section.target_modules or default_targets)
     names = [name for name, _ in network.named_modules()]
     for target in targets:
@@ -67,7 +76,7 @@ def read_adapters(wrapper: Any, directory: Path) -> None:
     """Fill the adapters of a network with what :func:`save_adapters` wrote."""
     from safetensors.torch import load_file
 
-    _peft().set_peft_model_state_dict(wrapper, load_file(directory / ADAPTER_WEIGHTS))
+    require_peft().set_peft_model_state_dict(wrapper, load_file(directory / ADAPTER_WEIGHTS))
 
 
 def merge_adapters(network: nn.Module, directory: Path, name: str) -> Any:
@@ -75,15 +84,16 @@ def merge_adapters(network: nn.Module, directory: Path, name: str) -> Any:
 
     :raises CapabilityError: where peft is not installed, or adapters that cannot be read or do not fit.
     """
-    peft = _peft()
-    from safetensors import SafetensorError
-
+    peft = require_peft()
+    kind = read_json(directory / ADAPTER_CONFIG, name).get("peft_type")
+    if kind != "LORA":
+        raise CapabilityError(f"{name} holds adapters of the kind {kind!r}, not LORA", "use adapters of that kind")
     wanted = _adapter_keys(directory, name)
     try:
         with quietly():
             wrapper = peft.PeftModel.from_pretrained(network, str(directory))
-    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError) as error:
-        said = str(error).splitlines()[0]
+    except Exception as error:  # whatever peft makes of the two files
+        said = " ".join(str(error).split())
         raise CapabilityError(f"the adapters of {name} cannot be read: {said}", "fetch or train them again") from error
     held = set(peft.get_peft_model_state_dict(wrapper, save_embedding_layers=False))
     if wanted != held:
@@ -91,7 +101,9 @@ def merge_adapters(network: nn.Module, directory: Path, name: str) -> Any:
         raise CapabilityError(
             f"the adapters of {name} do not fit its base: {odd[0]} and {len(odd) - 1} more", "train them again"
         )
-    return wrapper.merge_and_unload()
+    merged = wrapper.merge_and_unload()
+    merged.requires_grad_(True)  # peft has frozen them, and they may be trained further
+    return merged
 
 
 def _adapter_keys(directory: Path, name: str) -> set[str]:
@@ -107,7 +119,11 @@ def _adapter_keys(directory: Path, name: str) -> set[str]:
         raise CapabilityError(f"the adapters of {name} cannot be read: {error}", "fetch or train them again") from error
 
 
-def _peft() -> Any:
+def require_peft() -> Any:
+    """Return peft.
+
+    :raises CapabilityError: where it is not installed.
+    """
     try:
         return importlib.import_module("peft")
     except ImportError as error:

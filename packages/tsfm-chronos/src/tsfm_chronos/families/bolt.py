@@ -65,6 +65,8 @@ class Bolt:
         from transformers import T5Config
 
         kind = upstream("chronos_bolt").ChronosBoltModelForForecasting
+        if not isinstance(config.get("decoder_start_token_id"), int):
+            raise TypeError(f"decoder_start_token_id {config.get('decoder_start_token_id')}")
         if list(config.get("architectures") or [kind.__name__]) != [kind.__name__]:
             raise TypeError(str(config["architectures"][0]))
         return T5Config.from_dict(dict(config)), kind
@@ -78,14 +80,14 @@ class Bolt:
             "quantiles": tuple(chronos.get("quantiles", ())),
         }
 
-    def lengthen(self, config: dict[str, Any], task: Task, name: str) -> None:
+    def lengthen(self, config: dict[str, Any], task: Task) -> None:
         """Leave it: the head's horizon is fixed."""
 
     def check(self, config: Mapping[str, Any], section: Any, task: Task, name: str, trains: bool) -> None:
         """Check context, horizon and levels."""
         chronos = config["chronos_config"]
         check_lengths(chronos["context_length"], chronos["prediction_length"], task, name, trains)
-        check_levels(tuple(chronos["quantiles"]), task, name, chronos["prediction_length"])
+        check_levels(tuple(chronos["quantiles"]), task, name)
 
     def batch_size(self, task: Task, section: Any, config: Mapping[str, Any]) -> int:
         """Return how many windows make a forward pass."""

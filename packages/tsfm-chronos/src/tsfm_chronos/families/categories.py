@@ -20,6 +20,7 @@ def encode_categories(context: Floats, future: Floats, row: int, labels: int) ->
     :param row: of the variate.
     :param labels: how many there are; the codes lie below.
     """
+    labels = max(labels, 1)  # a channel in which nothing is recorded has none
     target, codes = context[:, 0].astype(np.float64), context[:, row]
     count = len(codes)
     seen = np.isfinite(target)

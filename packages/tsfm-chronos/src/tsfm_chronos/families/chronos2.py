@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tsfm_chronos.families.categories import encode_categories
-from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, truth_of
+from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, check_paths, truth_of
 from tsfm_chronos.families.grouping import any_groups, attend_within_windows, freeze_comparisons
 from tsfm_chronos.families.quantiles import give, in_unit, median_of, pinball_sum
 from tsfm_chronos.upstream import quietly, upstream
@@ -43,6 +43,7 @@ class Chronos2:
         "context_length": int,
         "max_output_patches": int,
         "input_patch_size": int,
+        "input_patch_stride": int,
         "output_patch_size": int,
         "quantiles": list,
     }
@@ -74,6 +75,9 @@ class Chronos2:
         architectures = list(config.get("architectures") or ["Chronos2Model"])
         if architectures != ["Chronos2Model"] or not config["chronos_config"].get("use_reg_token"):
             raise TypeError(f"{architectures[0]}, use_reg_token {config['chronos_config'].get('use_reg_token')}")
+        scale = config["chronos_config"].get("time_encoding_scale", 1)
+        if not isinstance(scale, int) or scale < 1:
+            raise TypeError(f"time_encoding_scale {scale}")
         made = upstream("chronos2.config").Chronos2CoreConfig.from_dict(dict(config))
         return made, upstream().Chronos2Model
 
@@ -86,9 +90,10 @@ class Chronos2:
             "quantiles": tuple(chronos.get("quantiles", ())),
         }
 
-    def lengthen(self, config: dict[str, Any], task: Task, name: str) -> None:
+    def lengthen(self, config: dict[str, Any], task: Task) -> None:
         """Let a network that is trained read and write as many patches as the task asks for."""
         chronos = config["chronos_config"]
+        chronos.setdefault("time_encoding_scale", chronos["context_length"])  # as it was until now
         patches = math.ceil(task.prediction_length / chronos["output_patch_size"])
         chronos["context_length"] = max(chronos["context_length"], task.context_length)
         chronos["max_output_patches"] = max(chronos["max_output_patches"], patches)
@@ -98,7 +103,8 @@ class Chronos2:
         chronos = config["chronos_config"]
         longest = chronos["max_output_patches"] * chronos["output_patch_size"]
         check_lengths(chronos["context_length"], longest, task, name, trains)
-        check_levels(tuple(chronos["quantiles"]), task, name, longest)
+        check_levels(tuple(chronos["quantiles"]), task, name)
+        check_paths(tuple(chronos["quantiles"]), task, name, longest)
 
     def batch_size(self, task: Task, section: Any, config: Mapping[str, Any]) -> int:
         """Return how many windows make a forward pass: a window has a row a channel."""
@@ -181,11 +187,11 @@ def _answer(network: Any, batch: Mapping[str, Tensor], task: Task, together: boo
     """
     patch, variates = network.chronos_config.output_patch_size, len(task.channels)
     patches = math.ceil(task.prediction_length / patch)
-    group = torch.zeros(len(batch["context"]), dtype=torch.long, device=batch["context"].device)
+    group = torch.zeros_like(batch["context"][:, 0], dtype=torch.long) if together else None
     with any_groups(network) if together else nullcontext():
         encoded, (loc, scale), *_ = network.encode(
             context=batch["context"],
-            group_ids=group if together else None,
+            group_ids=group,
             future_covariates=batch.get("future_covariates"),
             num_output_patches=patches,
         )
@@ -214,7 +220,7 @@ def _unrolled(network: Any, batch: Mapping[str, Tensor], task: Task, together: b
         }
         for one, later in zip(context, future, strict=True)
     ]
-    with quietly(), any_groups(network):
+    with quietly(), any_groups(network), torch.random.fork_rng(devices=[]):  # a loader draws there
         pipeline = upstream().Chronos2Pipeline(network)
         size = len(context) * variates
         paths = pipeline.predict(inputs, task.prediction_length, batch_size=size, cross_learning=together)

@@ -50,6 +50,7 @@ def draw(
             max_new_tokens=steps,
             do_sample=True,
             num_return_sequences=num_samples,
+            num_beams=1,
             eos_token_id=tokenizer.config.eos_token_id,
             pad_token_id=tokenizer.config.pad_token_id,
             temperature=1.0,

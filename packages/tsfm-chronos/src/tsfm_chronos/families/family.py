@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from tsfm_chronos.model import Chronos
 
-__all__ = ["Answer", "Family", "Floats", "Rows", "check_facts", "check_lengths", "check_levels"]
+__all__ = [
+    "Answer",
+    "Family",
+    "Floats",
+    "Rows",
+    "check_facts",
+    "check_lengths",
+    "check_levels",
+    "check_paths",
+    "truth_of",
+]
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -47,7 +57,7 @@ class Family(Protocol):
     def sizes(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return what ``model:`` calls the sizes in config.json."""
 
-    def lengthen(self, config: dict[str, Any], task: Task, name: str) -> None:
+    def lengthen(self, config: dict[str, Any], task: Task) -> None:
         """Let a network that is trained reach the task's context and horizon, where its kind can."""
 
     def check(self, config: Mapping[str, Any], section: Any, task: Task, name: str, trains: bool) -> None:
@@ -90,6 +100,7 @@ def check_facts(family: Family, config: Mapping[str, Any], name: str) -> None:
         good = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool) and value
         if kind in (int, float, list) and good:
             good = all(isinstance(one, int | float) and one > 0 for one in numbers) and numbers == sorted(set(numbers))
+            good = good and (kind is not list or numbers[-1] < 1)
         if not good:
             raise CapabilityError(
                 f"config.json of {name} has the chronos_config.{key} {value!r}", "fetch or train the checkpoint again"
@@ -118,13 +129,12 @@ def check_lengths(context: int, longest: int, task: Task, name: str, trains: boo
         )
 
 
-def check_levels(given: tuple[float, ...], task: Task, name: str, longest: int) -> None:
-    """Check that a network with the levels ``given`` can give the task's, over its horizon.
+def check_levels(given: tuple[float, ...], task: Task, name: str) -> None:
+    """Check that a network with the levels ``given`` can give the task's.
 
-    :raises CapabilityError: for a level outside, or a horizon that must be unrolled without the deciles.
+    :raises CapabilityError: for a level outside, or a network without a median.
     """
-    levels = task.quantile_levels
-    outside = [level for level in levels if not given[0] <= level <= given[-1]]
+    outside = [level for level in task.quantile_levels if not given[0] <= level <= given[-1]]
     if outside:
         raise CapabilityError(
             f"{name} gives quantiles from {given[0]} to {given[-1]}, and task.quantile_levels asks for {outside[0]}",
@@ -132,6 +142,13 @@ def check_levels(given: tuple[float, ...], task: Task, name: str, longest: int) 
         )
     if 0.5 not in given:
         raise CapabilityError(f"{name} has no median among its levels", "use a checkpoint that has the level 0.5")
+
+
+def check_paths(given: tuple[float, ...], task: Task, name: str, longest: int) -> None:
+    """Check that a network that goes on from nine quantile paths has them, where it must go on.
+
+    :raises CapabilityError: naming the level that it lacks.
+    """
     missing = [level for level in (0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9) if level not in given]
     if task.prediction_length > longest and missing:
         raise CapabilityError(

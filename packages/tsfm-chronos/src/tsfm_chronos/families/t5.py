@@ -68,7 +68,6 @@ class T5:
             "eos_token_id": 1,
             "decoder_start_token_id": 0,
             "initializer_factor": 0.05,
-            "tie_word_embeddings": False,
             "architectures": ["T5ForConditionalGeneration"],
             "chronos_config": chronos,
         }
@@ -77,7 +76,11 @@ class T5:
         """Return the configuration as transformers' object, and the network's class."""
         from transformers import T5Config, T5ForConditionalGeneration
 
-        _tokenizer(config["chronos_config"])  # it is whole
+        chronos = config["chronos_config"]
+        _tokenizer(chronos)  # it is whole
+        if chronos["n_tokens"] > config.get("vocab_size", 0) or chronos["top_p"] > 1:
+            said = f"n_tokens {chronos['n_tokens']}, vocab_size {config.get('vocab_size')}, top_p {chronos['top_p']}"
+            raise TypeError(said)
         if config["chronos_config"]["model_type"] != "seq2seq" or config.get("model_type", "t5") != "t5":
             raise TypeError(f"{config.get('model_type')}, {config['chronos_config']['model_type']}")
         return T5Config.from_dict(dict(config)), T5ForConditionalGeneration
@@ -88,7 +91,7 @@ class T5:
         limit = chronos.get("tokenizer_kwargs", {}).get("high_limit")
         return {**config, "n_tokens": chronos.get("n_tokens"), "limit": limit}
 
-    def lengthen(self, config: dict[str, Any], task: Task, name: str) -> None:
+    def lengthen(self, config: dict[str, Any], task: Task) -> None:
         """Leave it: a network of this kind was made for one context and one horizon."""
 
     def check(self, config: Mapping[str, Any], section: Any, task: Task, name: str, trains: bool) -> None:
