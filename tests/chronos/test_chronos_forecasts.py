@@ -24,7 +24,7 @@ def test_forecasts_do_not_depend_on_the_chunking(kit: Any, family: str, small: d
     """Within the network's horizon and past it; nothing is drawn from the global generator."""
     task = kit.task(quantile_levels=LEVELS, prediction_length=horizon)
     kit.train(kit.load(kit.task(), **small[family]), kit.windows(kit.task()), max_steps=1)
-    model, windows = kit.load(task, kit.best()), kit.windows(task).take(slice(0, 40))
+    model, windows = kit.load(task, kit.best(), batch_size=8), kit.windows(task).take(slice(0, 40))
     state = torch.get_rng_state()
     whole = kit.predict(model, windows)
     for size in (1, 7, 33):
