@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tsfm_chronos.checkpoint import Adapters
 from tsfm_chronos.families.family import Answer
+from tsfm_chronos.families.quantiles import median_of
 from tsfm_chronos.model import Chronos
 from tsfm_chronos.network import read_weights, save
 from tsfm_core import ConfigError, Job, TrainingWindows
@@ -61,9 +62,6 @@ def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:
     def loss(answer: Answer, batch: dict[str, Tensor]) -> Tensor:
         return family.loss(network, answer, batch)
 
-    def point(answer: Answer) -> Tensor:
-        return family.point(network, answer)
-
     module = family.module(network, model.task)
     if not any(values.requires_grad for values in module.parameters()):
         raise ConfigError(
@@ -75,7 +73,7 @@ def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:
         batch=batch,
         forward=lambda module, batch: module(batch),
         loss=loss,
-        point=None if family.draws else point,
+        point=None if family.draws else lambda answer: median_of(network, answer),
         save=write,
         load=read,
         chosen_by="loss",

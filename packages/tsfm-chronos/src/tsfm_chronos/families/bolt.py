@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, truth_of
-from tsfm_chronos.families.quantiles import Levels, give, in_unit, interpolated, median_of, pinball_sum
+from tsfm_chronos.families.quantiles import Levels, give, in_unit, interpolated, pinball_sum
 from tsfm_chronos.upstream import quietly, upstream
 from tsfm_core import Task, Windows
 
@@ -117,10 +117,6 @@ class Bolt:
         each = pinball_sum(values, truth, network.quantiles) / torch.isfinite(truth).sum().clamp(min=1)
         loss: Tensor = each * (2 * truth.shape[1] / len(network.quantiles))
         return loss
-
-    def point(self, network: Any, answer: Answer) -> Tensor:
-        """Return the median ``[B, H]``."""
-        return median_of(network, answer)
 
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the quantiles, or the median that this model calls its mean where no level is asked for.

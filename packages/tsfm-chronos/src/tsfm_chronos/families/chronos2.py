@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tsfm_chronos.families.categories import encode_categories
 from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, check_paths, truth_of
 from tsfm_chronos.families.grouping import any_groups, attend_within_windows, freeze_comparisons
-from tsfm_chronos.families.quantiles import give, in_unit, median_of, pinball_sum
+from tsfm_chronos.families.quantiles import give, in_unit, pinball_sum
 from tsfm_chronos.upstream import quietly, upstream
 from tsfm_core import Task, Windows
 
@@ -153,10 +153,6 @@ class Chronos2:
         values, loc, scale = answer
         truth, _ = network.instance_norm(batch["truth"], (loc, scale))
         return 2 * pinball_sum(values, truth, network.quantiles) / torch.isfinite(truth).sum().clamp(min=1)
-
-    def point(self, network: Any, answer: Answer) -> Tensor:
-        """Return the median ``[B, H]``."""
-        return median_of(network, answer)
 
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the quantiles, or the median that this model calls its mean where no level is asked for."""

@@ -39,7 +39,7 @@ class Family(Protocol):
 
     :ivar name: of the entry point.
     :ivar adapter_targets: layers that get an adapter by default.
-    :ivar draws: whether forecasts are drawn: too slow to judge a training by.
+    :ivar draws: whether forecasts are drawn, too slow to judge a training by; else the module answers quantiles.
     :ivar facts: what chronos_config in config.json must hold, and of what kind.
     """
 
@@ -73,16 +73,13 @@ class Family(Protocol):
         """Return the network as this package runs it."""
 
     def module(self, network: Any, task: Task) -> nn.Module:
-        """Return what is trained: a module whose answer to a batch :meth:`loss` and :meth:`point` read."""
+        """Return what is trained: a module whose answer to a batch :meth:`loss` reads."""
 
     def batch(self, network: Any, windows: Windows, rows: Rows) -> dict[str, Tensor]:
         """Gather the windows at ``rows``, on the CPU; with ``truth`` where the windows have one."""
 
     def loss(self, network: Any, answer: Answer, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss: upstream's own, with what was not observed left out."""
-
-    def point(self, network: Any, answer: Answer) -> Tensor:
-        """Return the median ``[B, H]`` in the target's unit; never asked where forecasts are drawn."""
 
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return mean ``[B, H]`` and quantiles ``[B, levels, H]`` of the windows at ``rows``, one of them at least."""

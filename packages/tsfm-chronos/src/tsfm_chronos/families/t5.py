@@ -138,10 +138,6 @@ class T5:
         loss: Tensor = answer
         return loss
 
-    def point(self, network: Any, answer: Answer) -> Tensor:
-        """Forecasts are drawn: nobody asks."""
-        raise NotImplementedError
-
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the mean of the sample paths and their empirical quantiles.
 
