@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, truth_of
-from tsfm_chronos.families.quantiles import Levels, give, in_unit, interpolated, pinball_sum
+from tsfm_chronos.families.quantiles import Levels, give, in_unit, interpolated, pinball_sum, sizes_of
 from tsfm_chronos.upstream import quietly, upstream
 from tsfm_core import Task, Windows
 
@@ -73,12 +73,7 @@ class Bolt:
 
     def sizes(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return what ``model:`` calls the sizes in config.json."""
-        chronos = config["chronos_config"]
-        return {
-            **config,
-            "patch_size": chronos.get("input_patch_size"),
-            "quantiles": tuple(chronos.get("quantiles", ())),
-        }
+        return sizes_of(config)
 
     def lengthen(self, config: dict[str, Any], task: Task) -> None:
         """Leave it: the head's horizon is fixed."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tsfm_chronos.families.categories import encode_categories
 from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, check_paths, truth_of
 from tsfm_chronos.families.grouping import any_groups, attend_within_windows, freeze_comparisons
-from tsfm_chronos.families.quantiles import give, in_unit, pinball_sum
+from tsfm_chronos.families.quantiles import give, in_unit, pinball_sum, sizes_of
 from tsfm_chronos.upstream import quietly, upstream
 from tsfm_core import Task, Windows
 
@@ -83,12 +83,7 @@ class Chronos2:
 
     def sizes(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return what ``model:`` calls the sizes in config.json."""
-        chronos = config["chronos_config"]
-        return {
-            **config,
-            "patch_size": chronos.get("input_patch_size"),
-            "quantiles": tuple(chronos.get("quantiles", ())),
-        }
+        return sizes_of(config)
 
     def lengthen(self, config: dict[str, Any], task: Task) -> None:
         """Let a network that is trained read and write as many patches as the task asks for."""

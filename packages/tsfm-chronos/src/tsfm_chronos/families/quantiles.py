@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from tsfm_chronos.families.family import Answer, Floats
 from tsfm_chronos.upstream import upstream
 
-__all__ = ["Levels", "give", "in_unit", "interpolated", "median_of", "pinball_sum"]
+__all__ = ["Levels", "give", "in_unit", "interpolated", "median_of", "pinball_sum", "sizes_of"]
 
 
 Levels = tuple[float, ...]
@@ -66,3 +66,9 @@ def pinball_sum(values: Tensor, truth: Tensor, levels: Tensor) -> Tensor:
     error = truth[:, None].nan_to_num(0.0) - values
     level = levels[:, None]
     return (torch.maximum(level * error, (level - 1) * error) * observed).sum()
+
+
+def sizes_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``model:`` calls the sizes in config.json, which has been checked."""
+    chronos = config["chronos_config"]
+    return {**config, "patch_size": chronos["input_patch_size"], "quantiles": tuple(chronos["quantiles"])}
