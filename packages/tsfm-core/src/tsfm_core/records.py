@@ -126,6 +126,11 @@ class Block:
     :param levels: ``[Q]``.
     :param scale: mean of ``|x_t - x_(t-m)|`` over the context, ``[n]``, for each m.
     :param scale_squared: the same of its square.
+    :param context: the last steps of the context, ``[n, T]`` with T at most 48, NaN where nothing was observed; its
+        last column stands at the cutoff.
+    :param item_id: ``[n]``.
+    :param cutoff: ``[n]``, the last stamp that each window showed.
+    :param step: seconds between two steps.
     """
 
     truth: npt.NDArray[np.float64]
@@ -135,6 +140,10 @@ class Block:
     levels: tuple[float, ...] = ()
     scale: Mapping[int, npt.NDArray[np.float64]] = field(default_factory=dict)
     scale_squared: Mapping[int, npt.NDArray[np.float64]] = field(default_factory=dict)
+    context: npt.NDArray[np.float64] | None = None
+    item_id: npt.NDArray[np.object_] | None = None
+    cutoff: npt.NDArray[np.datetime64] | None = None
+    step: int = 0
 
     def point(self, judged: str) -> npt.NDArray[np.float64]:
         """Return the forecast ``judged`` (``mean`` or ``median``), or the other where that one is not given."""
@@ -143,22 +152,36 @@ class Block:
 
 @dataclass(frozen=True)
 class Metric:
-    """A score that is computed in batches and comes by set, step and item.
+    """A score that is computed in batches and comes by set, step, item and group.
 
-    ``parts(block)`` gives arrays ``[n, H]`` (or ``[n]``: no step) that are summed over windows, NaN-free: a missing
-    pair adds 0 to every part. ``finish(sums)`` turns the sums, scalars or ``[H]`` alike, into named numbers; no pairs
-    give NaN. With ``additive=False`` nothing is summed: ``finish`` gets the joined arrays of ``parts`` and answers with
-    scalars.
+    ``parts(block)`` gives arrays that are summed over windows, NaN-free: a missing pair adds 0 to every part. A part
+    is ``[n, H]``, or ``[n]`` where the score has no step; with ``steps=False`` it is ``[n, ...]`` of any further shape,
+    and only windows are summed. The part ``count`` is what the score rests on (pairs, windows, nights): core reports
+    it. ``finish(sums)`` turns the sums, scalars or arrays ``[H]`` alike, into named numbers; no pairs give NaN.
+
+    With ``additive=False`` nothing is summed: the joined arrays of ``parts`` stand in the place of the sums, and the
+    answer is scalars. With ``per_item`` the sums (or joined arrays) of each item go through it first, its answers are
+    summed over the items, and ``finish`` gets these: a score whose unit is the person.
 
     :param name: what ``evaluation.metrics`` says.
     :param definition: the formula, to the last inequality; part of the protocol digest.
-    :param unit: of the score: ``target`` (the target's unit), ``target^2``, ``%`` or ``1``.
+    :param unit: of the score: ``target`` (the target's unit), ``target^2``, ``%``, ``min`` or ``1``.
     :param direction: ``lower`` or ``higher`` is better, or ``none``.
     :param point: what it judges: ``mean``, ``median`` or ``quantiles``.
     :param parts: of a block, as above.
     :param finish: of the sums, as above.
     :param additive: whether the parts are summed, as above.
     :param needs: what a block must hold beyond truth and point: ``quantiles``, ``scale``, ``glucose`` (a glucose unit).
+    :param steps: whether the second axis of the parts is the horizon.
+    :param per_item: ``per_item(sums)`` of one item, as above.
+    :param family: what kind of score it is, such as ``point``, for listings.
+    :param source: where the definition comes from.
+    :param why_not: ``why_not(block)`` says in a few words why such forecasts cannot be scored, by their levels or unit,
+        or None.
+    :param choose: ``choose(columns)`` of the validation windows (joined arrays; so ``additive=False``) gives numbers,
+        such as an alarm's threshold, that ``per_item`` and ``finish`` find beside the columns of every set.
+    :param units: the unit of a number that is not ``unit``, by its name.
+    :param directions: the direction of a number that is not ``direction``, by its name.
     """
 
     name: str
@@ -170,6 +193,14 @@ class Metric:
     finish: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     needs: tuple[str, ...] = ()
     additive: bool = True
+    steps: bool = True
+    per_item: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    family: str = ""
+    source: str = ""
+    why_not: Callable[[Block], str | None] | None = None
+    choose: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    directions: Mapping[str, Literal["lower", "higher", "none"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
