@@ -103,6 +103,8 @@ def chunks_of(table, size=40, drop=()):
                 given = {
                     key: None if key in drop else table[key][rows] for key in ("item_id", "truth", "mean", "quantiles")
                 }
+                given["cutoff"] = np.datetime64("2024-01-01T23:00:00") + rows * np.timedelta64(3600, "s")
+                given |= {"context": np.ones((len(rows), 3), np.float32), "minute": np.full(len(rows), -1, np.int16)}
                 yield StoredChunk(
                     name, scale={1: table["scale"][rows]}, scale_squared={1: table["scale"][rows] ** 2}, **given
                 )
@@ -160,7 +162,11 @@ def test_a_missing_truth_counts_as_little_as_a_window_that_is_not_there(table, t
     masked["truth"][::3] = np.nan
     kept = np.arange(40) % 3 != 0
     dropped = [
-        StoredChunk(chunk.set, chunk.item_id[keep], chunk.truth[keep], chunk.mean[keep], chunk.quantiles[keep], {}, {})
+        StoredChunk(
+            chunk.set,
+            *(getattr(chunk, name)[keep] for name in ("item_id", "cutoff", "truth", "mean", "quantiles")),
+            *({}, {}, chunk.context[keep], chunk.minute[keep]),
+        )
         for chunk in chunks_of(table)
         for keep in [kept[np.flatnonzero(table["set"] == chunk.set)]]
     ]

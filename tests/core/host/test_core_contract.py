@@ -35,7 +35,7 @@ LAYERS = (
     ("admission", "backend", "builtin", "baselines"),
     ("plugins",),
     ("opening",),
-    ("run", "metrics", "prepare"),
+    ("run", "levels", "tally", "metrics", "prepare"),
     ("provenance", "report", "plot", "pipeline"),
     ("api", "testing"),
     ("cli",),

@@ -1,8 +1,8 @@
-"""Scoring stored forecasts: by set, by step and by item, in batches, from sums."""
+"""Scoring stored forecasts: by set, step, item, hour, range and group, in batches, from sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,28 +11,39 @@ import numpy.typing as npt
 
 from tsfm_core.data.store import StoredChunk
 from tsfm_core.records import Block, Metric
+from tsfm_core.tally import Sample, Tally
 from tsfm_core.task import Task
 from tsfm_core.units import KNOWN_UNITS, conversion_factor
 
-__all__ = ["Scores", "score"]
+__all__ = ["Groups", "Scores", "Scoring", "score"]
 
-Parts = dict[str, npt.NDArray[Any]]
+#: The set that choices are made on.
+VALIDATION = "validation"
+
+#: A group for each item, by the name of the grouping.
+Groups = Mapping[str, Mapping[str, str]]
 
 
 @dataclass
 class Scores:
     """The scores of one model.
 
-    :param sets: ``{set: {"windows": n, "overall": {name: x}, "by_step": {name: [H]}}}``.
-    :param items: a row for each set and item: ``{"set": ..., "item_id": ..., "windows": n, name: x}``.
+    :param sets: by set ``windows``; ``pairs``, of truths observed and missing; ``counts``, what each metric rests on;
+        ``overall {number: x}`` over all windows and ``macro``, the mean over the items; ``by_step {number: [H]}``,
+        ``by_hour`` of the day and ``by_range`` of the truth ``{number: {name: x}}``; ``by_source`` and ``by_group``.
+    :param items: a row for each set and item: ``{"set": ..., "item_id": ..., "windows": n, number: x}``.
     :param points: which point each metric judged: ``mean`` or a level such as ``0.5``.
     :param missing: metrics that these forecasts cannot give, with the reason.
+    :param chosen: numbers that were chosen on the validation windows, by metric.
+    :param samples: by set and metric what statistics need.
     """
 
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     items: list[dict[str, Any]] = field(default_factory=list)
     points: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    chosen: dict[str, dict[str, float]] = field(default_factory=dict)
+    samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
 
 
 def score(
@@ -41,129 +52,126 @@ def score(
     metrics: Sequence[Metric],
     unit: str | None = None,
     by_source: bool = False,
+    groups: Groups | None = None,
 ) -> Scores:
     """Score forecasts chunk by chunk.
 
     :param unit: to score in; the task's by default.
     :param by_source: whether the items are called ``<source>:<item>``, and each source has its own scores too.
+    :param groups: each has its own scores too.
     """
-    unit = unit or task.unit
-    factor = conversion_factor(task.unit, unit)
-    scores = Scores()
-    kept: dict[str, _Set] = {}
-    for chunk in chunks:
-        given = kept.setdefault(chunk.set, _Set())
-        scaled = _block(chunk, task, unit, factor)
+    scoring = Scoring(task, metrics, unit)
+    scoring.add_run(chunks)
+    return scoring.scores(by_source, groups)
+
+
+class Scoring:
+    """The scoring of one model, whose forecasts may lie in several runs: the folds of a cross-validation.
+
+    :param item_steps: whether the samples keep the steps of each item.
+    """
+
+    def __init__(
+        self, task: Task, metrics: Sequence[Metric], unit: str | None = None, item_steps: bool = False
+    ) -> None:
+        self.task = task
+        self.unit = unit or task.unit
+        self.metrics = tuple(metrics)
+        self.sets: dict[str, Tally] = {}
+        self._factor = conversion_factor(task.unit, self.unit)
+        self._item_steps = item_steps
+        self._scores = Scores()
+
+    def add_run(self, chunks: Iterable[StoredChunk]) -> None:
+        """Add the windows of a run; what is chosen is chosen on its own validation windows."""
+        sets: dict[str, Tally] = {}
+        for chunk in chunks:
+            tally = sets.setdefault(chunk.set, Tally(self._item_steps))
+            tally.count(chunk)
+            tally.add(self._judged(chunk), chunk, self.task.step_seconds, self.task.unit)
+        for metric in self.metrics:
+            if metric.choose and VALIDATION in sets and sets[VALIDATION].has(metric):
+                chosen = metric.choose(sets[VALIDATION].columns(metric))
+                for tally in sets.values():
+                    tally.settle(metric, chosen)
+                self._scores.chosen[metric.name] = {name: float(value) for name, value in chosen.items()}
+        for name, tally in sets.items():
+            if name in self.sets:
+                self.sets[name].join(tally)
+            else:
+                self.sets[name] = tally
+
+    def _judged(self, chunk: StoredChunk) -> Iterable[tuple[Metric, Block]]:
+        scaled = _block(chunk, self.task, self.unit, self._factor)
         # grids and thresholds judge data in its own unit: 10.0 mmol/L is in range, 180.18 mg/dL is not
-        own = scaled if unit == task.unit else _block(chunk, task, task.unit, 1.0)
-        given.count(chunk)
-        for metric in metrics:
+        own = scaled if self.unit == self.task.unit else _block(chunk, self.task, self.task.unit, 1.0)
+        for metric in self.metrics:
             block = own if "glucose" in metric.needs else scaled
             reason = _why_not(metric, block)
             if reason:
-                scores.missing[metric.name] = reason
+                self._scores.missing[metric.name] = reason
             else:
-                scores.points.setdefault(metric.name, _judged(metric, block))
-                given.add(metric, block, chunk.item_id)
-    for name, given in kept.items():
-        given.finish(name, metrics, scores, by_source)
-    return scores
+                self._scores.points.setdefault(metric.name, _judged(metric, block))
+                yield metric, block
 
-
-class _Set:
-    """What is kept of one set: sums of additive metrics, whole columns of the others."""
-
-    def __init__(self) -> None:
-        self.windows = 0
-        self.crossed = 0
-        self.items: dict[str, int] = {}
-        self.steps: dict[str, Parts] = {}
-        self.by_item: dict[str, list[tuple[npt.NDArray[np.object_], Parts]]] = {}
-
-    def count(self, chunk: StoredChunk) -> None:
-        self.windows += len(chunk.item_id)
-        for item, times in zip(*np.unique(chunk.item_id.astype(str), return_counts=True), strict=True):
-            self.items[str(item)] = self.items.get(str(item), 0) + int(times)
-        if chunk.quantiles is not None:
-            self.crossed += int((np.diff(chunk.quantiles, axis=1) < 0).any(axis=(1, 2)).sum())
-
-    def add(self, metric: Metric, block: Block, item_id: npt.NDArray[np.object_]) -> None:
-        parts: Parts = dict(metric.parts(block))
-        rows = self.by_item.setdefault(metric.name, [])
-        if not metric.additive:
-            rows.append((item_id, parts))
-            return
-        sums = self.steps.setdefault(metric.name, {})
-        for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + part.sum(axis=0, dtype=np.float64)
-        ids, codes = np.unique(item_id.astype(str), return_inverse=True)
-        flat = {name: part.reshape(len(part), -1).sum(axis=1, dtype=np.float64) for name, part in parts.items()}
-        rows.append((ids.astype(object), {name: np.bincount(codes, part, len(ids)) for name, part in flat.items()}))
-
-    def finish(self, set_name: str, metrics: Sequence[Metric], scores: Scores, by_source: bool) -> None:
-        overall: dict[str, float] = {}
-        by_step: dict[str, list[float]] = {}
-        by_item: dict[str, dict[str, Any]] = {item: {} for item in sorted(self.items)}
-        for metric in metrics:
-            if metric.name not in self.by_item:
-                continue
-            overall |= self._overall(metric)
-            by_step |= self._by_step(metric)
-            for item, numbers in self._grouped(metric, str).items():
-                by_item[item] |= numbers
-        scores.sets[set_name] = {"windows": self.windows, "overall": overall, "by_step": by_step}
-        if by_source:
-            scores.sets[set_name]["by_source"] = self._sources(metrics)
-        if self.crossed:
-            scores.sets[set_name]["windows_with_crossed_quantiles"] = self.crossed
-        for item, numbers in by_item.items():
-            scores.items.append({"set": set_name, "item_id": item, "windows": self.items[item]} | numbers)
-
-    def _overall(self, metric: Metric) -> dict[str, float]:
-        if metric.additive:
-            return _floats(metric.finish({name: part.sum() for name, part in self.steps[metric.name].items()}))
-        return _floats(metric.finish(self._columns(metric)[1]))
-
-    def _by_step(self, metric: Metric) -> dict[str, list[float]]:
-        if metric.additive:
-            sums = self.steps[metric.name]
-            if any(np.ndim(part) == 0 for part in sums.values()):
-                return {}
-            return {name: np.asarray(row, float).tolist() for name, row in metric.finish(sums).items()}
-        columns = self._columns(metric)[1]
-        if any(column.ndim < 2 for column in columns.values()):
-            return {}
-        steps = next(iter(columns.values())).shape[1]
-        rows = [_floats(metric.finish({name: one[:, [at]] for name, one in columns.items()})) for at in range(steps)]
-        return {name: [row[name] for row in rows] for name in rows[0]}
-
-    def _sources(self, metrics: Sequence[Metric]) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for item, windows in self.items.items():
-            one = found.setdefault(_source_of(item), {"windows": 0, "overall": {}})
-            one["windows"] += windows
-        for metric in metrics:
-            if metric.name in self.by_item:
-                for source, numbers in self._grouped(metric, _source_of).items():
-                    found[source]["overall"] |= numbers
+    def scores(self, by_source: bool = False, groups: Groups | None = None) -> Scores:
+        """Return the scores of all windows that were added; see :func:`score`."""
+        found = self._scores
+        usable = [metric for metric in self.metrics if metric.name not in found.missing]
+        for name, tally in self.sets.items():
+            metrics = [metric for metric in usable if tally.has(metric)]
+            samples = found.samples[name] = {metric.name: tally.sample(metric) for metric in metrics}
+            one: dict[str, Any] = {"windows": tally.windows, "pairs": tally.pairs, "counts": _counts(samples)}
+            one["overall"] = _merged(sample.overall() for sample in samples.values())
+            items = sorted(tally.items)  # so are those of every sample
+            rows = [_merged(sample.of(np.array([at])) for sample in samples.values()) for at in range(len(items))]
+            found.items += [
+                {"set": name, "item_id": item, "windows": tally.items[item]} | row
+                for item, row in zip(items, rows, strict=True)
+            ]
+            one["macro"] = _means(rows, one["overall"])
+            one["by_step"] = _merged(tally.steps(metric) for metric in metrics)
+            one["by_hour"] = _merged(tally.hours(metric) for metric in metrics)
+            one["by_range"] = _merged(tally.ranges(metric, self.task.unit) for metric in metrics)
+            if by_source:
+                one["by_source"] = _grouped(samples, tally.items, {item: _source_of(item) for item in tally.items})
+            if groups:
+                one["by_group"] = {key: _grouped(samples, tally.items, of) for key, of in groups.items()}
+            if tally.crossed:
+                one["windows_with_crossed_quantiles"] = tally.crossed
+            found.sets[name] = one
         return found
 
-    def _grouped(self, metric: Metric, group_of: Callable[[str], str]) -> dict[str, dict[str, float]]:
-        """Return the scores of each group of items."""
-        ids, columns = self._columns(metric)
-        groups = np.array([group_of(str(item)) for item in ids], dtype=object)
-        found = {}
-        for group in dict.fromkeys(groups):
-            own = {name: column[groups == group] for name, column in columns.items()}
-            found[str(group)] = _floats(
-                metric.finish({name: column.sum() for name, column in own.items()} if metric.additive else own)
-            )
-        return found
 
-    def _columns(self, metric: Metric) -> tuple[npt.NDArray[np.object_], Parts]:
-        rows = self.by_item[metric.name]
-        ids = np.concatenate([ids for ids, _ in rows])
-        return ids, {name: np.concatenate([parts[name] for _, parts in rows]) for name in rows[0][1]}
+def _counts(samples: Mapping[str, Sample]) -> dict[str, int]:
+    with_count = {name: sample.sums["count"] for name, sample in samples.items() if "count" in sample.sums}
+    return {name: round(float(np.sum(count))) for name, count in with_count.items()}
+
+
+def _means(rows: Sequence[Mapping[str, float]], names: Iterable[str]) -> dict[str, float]:
+    """Return the mean over the items that have a number; NaN where none has."""
+    means = {}
+    for name in names:
+        values = np.array([row[name] for row in rows])
+        values = values[np.isfinite(values)]
+        means[name] = float(values.mean()) if values.size else float("nan")
+    return means
+
+
+def _grouped(samples: Mapping[str, Sample], windows: Mapping[str, int], of: Mapping[str, str]) -> dict[str, Any]:
+    """Return the windows, items and numbers of each group of items, by its name; an item without one is left out."""
+    found: dict[str, Any] = {}
+    for group in sorted({of[item] for item in windows if item in of}):
+        items = [item for item in windows if of.get(item) == group]
+        numbers = _merged(
+            sample.of(np.flatnonzero([of.get(item) == group for item in sample.items])) for sample in samples.values()
+        )
+        found[group] = {"windows": sum(windows[item] for item in items), "items": len(items), "overall": numbers}
+    return found
+
+
+def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def _source_of(item: str) -> str:
@@ -186,6 +194,10 @@ def _block(chunk: StoredChunk, task: Task, unit: str, factor: float) -> Block:
         levels=task.quantile_levels if quantiles is not None else (),
         scale={lag: scaled(scale) for lag, scale in chunk.scale.items()},
         scale_squared={lag: scaled(scale) * factor for lag, scale in chunk.scale_squared.items()},
+        context=scaled(chunk.context),
+        item_id=chunk.item_id,
+        cutoff=chunk.cutoff,
+        step=task.step_seconds,
     )
 
 
@@ -196,7 +208,7 @@ def _why_not(metric: Metric, block: Block) -> str | None:
         return "the forecasts have neither a mean nor the 0.5 quantile"
     if "glucose" in metric.needs and block.unit not in KNOWN_UNITS:
         return f"it is defined for glucose, not for {block.unit}"
-    return None
+    return metric.why_not(block) if metric.why_not else None
 
 
 def _judged(metric: Metric, block: Block) -> str:
@@ -204,7 +216,3 @@ def _judged(metric: Metric, block: Block) -> str:
         return "quantiles"
     given = metric.point if metric.point in block.points else next(iter(block.points))
     return "0.5" if given == "median" else given
-
-
-def _floats(numbers: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(number) for name, number in numbers.items()}

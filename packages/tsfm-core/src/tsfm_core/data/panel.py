@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tsfm_core.errors import DataError
 from tsfm_core.freq import format_seconds
 
-__all__ = ["Panel", "Segments", "minutes_of", "segments"]
+__all__ = ["Panel", "Segments", "Stamps", "minutes_of", "segments"]
 
 Stamps = npt.NDArray[np.datetime64]
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tsfm_core.data.forecasts import Forecasts
+from tsfm_core.data.panel import Stamps, minutes_of
 from tsfm_core.data.windows import TrainingWindows
 from tsfm_core.errors import RunError
 from tsfm_core.files import atomic
@@ -31,19 +32,25 @@ TAIL = 48
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """The windows of one row group.
+    """Some windows of one set.
 
+    :param cutoff: ``[n]``, in seconds.
     :param truth: ``[n, H]``; ``mean`` likewise or None; ``quantiles [n, Q, H]`` as given, or None.
     :param scale: mean of ``|x_t - x_(t-m)|`` over the context, ``[n]``, by m; ``scale_squared`` of its square.
+    :param context: the last steps of the context, ``[n, T]``.
+    :param minute: of the local day at each cutoff, ``[n]``; -1 where the time of day is not known.
     """
 
     set: str
     item_id: npt.NDArray[np.object_]
+    cutoff: Stamps
     truth: Floats
     mean: Floats | None
     quantiles: Floats | None
     scale: dict[int, Floats]
     scale_squared: dict[int, Floats]
+    context: Floats
+    minute: npt.NDArray[np.int16]
 
 
 class ForecastWriter:
@@ -77,6 +84,7 @@ class ForecastWriter:
             "set": pa.array([name] * len(windows)).dictionary_encode(),
             "item_id": pa.array(windows.item_id, pa.string()).dictionary_encode(),
             "cutoff": pa.array(windows.cutoff.astype("datetime64[ms]")),
+            "minute": _minutes(windows),
             "truth": _rows(truth),
         }
         if forecasts.mean is not None:
@@ -122,25 +130,45 @@ class ForecastFile:
             facts = json.loads(self._file.schema_arrow.metadata[b"tsfm"])
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} holds no forecasts: {error}") from error
+        self.path = path
         self.task = Task.model_validate(facts["task"])
         self.lags: tuple[int, ...] = tuple(facts["lags"])
 
-    def chunks(self) -> Iterator[StoredChunk]:
-        """Yield the row groups in the order of writing; each holds one set."""
-        for at in range(self._file.num_row_groups):
-            table = self._file.read_row_group(at)
-            names = table.column_names
-            levels = [str(level) for level in self.task.quantile_levels]
-            quantiles = [_matrix(table[level]) for level in levels if level in names]
-            yield StoredChunk(
-                set=table["set"][0].as_py(),
-                item_id=table["item_id"].combine_chunks().cast(pa.string()).to_numpy(zero_copy_only=False),
-                truth=_matrix(table["truth"]),
-                mean=_matrix(table["mean"]) if "mean" in names else None,
-                quantiles=np.stack(quantiles, axis=1) if quantiles else None,
-                scale={lag: table[f"scale_m{lag}"].to_numpy() for lag in self.lags},
-                scale_squared={lag: table[f"scale_squared_m{lag}"].to_numpy() for lag in self.lags},
-            )
+    def chunks(self, size: int = 8192) -> Iterator[StoredChunk]:
+        """Yield the windows in the order of writing, at most ``size`` of one set at a time.
+
+        :raises RunError: where the file is damaged.
+        """
+        for group in range(self._file.num_row_groups):
+            batches = self._file.iter_batches(size, row_groups=[group])
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (OSError, pa.ArrowException) as error:
+                    raise RunError(f"{self.path} cannot be read: {error}", "run the backtest again") from error
+                if batch is None:
+                    break
+                yield self._chunk(batch)
+
+    def _chunk(self, batch: pa.RecordBatch) -> StoredChunk:
+        names = batch.schema.names
+        levels = [str(level) for level in self.task.quantile_levels]
+        quantiles = [_matrix(batch[level]) for level in levels if level in names]
+        return StoredChunk(
+            set=batch["set"][0].as_py(),
+            item_id=batch["item_id"].cast(pa.string()).to_numpy(zero_copy_only=False),
+            cutoff=batch["cutoff"].to_numpy(zero_copy_only=False).astype("datetime64[s]"),
+            truth=_matrix(batch["truth"]),
+            mean=_matrix(batch["mean"]) if "mean" in names else None,
+            quantiles=np.stack(quantiles, axis=1) if quantiles else None,
+            scale={lag: batch[f"scale_m{lag}"].to_numpy(zero_copy_only=False) for lag in self.lags},
+            scale_squared={lag: batch[f"scale_squared_m{lag}"].to_numpy(zero_copy_only=False) for lag in self.lags},
+            context=_matrix(batch["context_tail"]),
+            # runs of the first releases have no such column
+            minute=batch["minute"].to_numpy(zero_copy_only=False)
+            if "minute" in names
+            else np.full(len(batch), -1, np.int16),
+        )
 
 
 def _rows(array: Floats) -> pa.FixedSizeListArray:
@@ -148,9 +176,21 @@ def _rows(array: Floats) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
 
 
-def _matrix(column: pa.ChunkedArray) -> Floats:
-    lists = column.combine_chunks()
+def _matrix(lists: pa.FixedSizeListArray) -> Floats:
     return np.asarray(lists.flatten()).reshape(len(lists), -1)
+
+
+def _minutes(windows: TrainingWindows) -> npt.NDArray[np.int16]:
+    """Return the minute of the local day at each cutoff, ``[n]``; -1 where clock or zone are not known."""
+    panel = windows.panel
+    minutes = np.full(len(windows), -1, np.int16)
+    if panel.zones:
+        zones = np.asarray(panel.zones)[panel.items_of(windows.cutoffs_at)]
+        known = zones != ""
+        minutes[known] = minutes_of(windows.cutoff[known], zones[known])
+    elif panel.clock in ("local", "time_of_day"):
+        minutes[:] = minutes_of(windows.cutoff, np.empty(0, str))
+    return minutes
 
 
 def _scales(context: Floats, lag: int) -> tuple[Floats, Floats]:

@@ -1,0 +1,249 @@
+"""What scoring keeps of one set of windows: sums by item, step, hour and range; columns of what cannot be summed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tsfm_core.data.store import StoredChunk
+from tsfm_core.levels import HOURS, hours_of, range_names, ranges_of
+from tsfm_core.records import Block, Metric
+
+__all__ = ["Sample", "Tally"]
+
+Array = npt.NDArray[Any]
+Parts = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one metric knows of each item: all that a score, and how sure one is of it, is computed from.
+
+    :param items: ``[I]``, ascending.
+    :param sums: by part ``[I, ...]``; or, with ``rows``, columns ``[N, ...]``.
+    :param rows: ``[N]`` the place in ``items`` of each row of the columns, ascending; None: sums.
+    """
+
+    metric: Metric
+    items: tuple[str, ...]
+    sums: Mapping[str, Array]
+    rows: npt.NDArray[np.intp] | None = None
+
+    def of(self, items: npt.NDArray[np.intp] | slice) -> dict[str, float]:
+        """Return the numbers of some items together, each as often as it is named."""
+        if self.rows is None:
+            return _floats(self.metric.finish({name: part[items].sum(axis=0) for name, part in self.sums.items()}))
+        places = np.arange(len(self.items))[items]
+        begin, end = np.searchsorted(self.rows, places), np.searchsorted(self.rows, places, side="right")
+        at = np.concatenate([np.arange(*pair) for pair in zip(begin, end, strict=True)] or [np.empty(0, np.intp)])
+        return _floats(self.metric.finish({name: column[at] for name, column in self.sums.items()}))
+
+    def overall(self) -> dict[str, float]:
+        """Return the numbers of all items together."""
+        return self.of(slice(None))
+
+
+@dataclass
+class _Kept:
+    """The sums of one metric, or its columns."""
+
+    by_item: dict[str, Parts] = field(default_factory=dict)
+    by_step: Parts = field(default_factory=dict)
+    by_hour: Parts = field(default_factory=dict)
+    by_range: Parts = field(default_factory=dict)
+    columns: list[tuple[Array, Parts]] = field(default_factory=list)
+
+
+class Tally:
+    """One set of windows.
+
+    :param item_steps: whether the sums of each item are kept step by step, for intervals around the error by step.
+    """
+
+    def __init__(self, item_steps: bool = False) -> None:
+        self.windows = 0
+        self.crossed = 0
+        self.pairs = {"observed": 0, "missing": 0}
+        self.items: dict[str, int] = {}
+        self._item_steps = item_steps
+        self._kept: dict[str, _Kept] = {}
+
+    def count(self, chunk: StoredChunk) -> None:
+        """Count the windows and pairs of a chunk."""
+        self.windows += len(chunk.item_id)
+        observed = int(np.isfinite(chunk.truth).sum())
+        self.pairs["observed"] += observed
+        self.pairs["missing"] += chunk.truth.size - observed
+        starts = _stretches(chunk.item_id)
+        for item, times in zip(chunk.item_id[starts], np.diff([*starts, len(chunk.item_id)]), strict=True):
+            self.items[str(item)] = self.items.get(str(item), 0) + int(times)
+        if chunk.quantiles is not None:
+            self.crossed += int((np.diff(chunk.quantiles, axis=1) < 0).any(axis=(1, 2)).sum())
+
+    def add(self, metrics: Iterable[tuple[Metric, Block]], chunk: StoredChunk, step: int, unit: str) -> None:
+        """Add a chunk to the sums of some metrics, each with the block that it judges."""
+        hours = hours_of(chunk, step).reshape(-1)
+        known = (hours < len(HOURS)).any()
+        names = range_names(unit)
+        ranges = ranges_of(chunk.truth, unit).reshape(-1) if names else None
+        ids = chunk.item_id
+        starts = _stretches(ids)
+        place = _places(self.items)
+        rows = np.repeat(np.array([place[str(item)] for item in ids[starts]], np.int32), np.diff([*starts, len(ids)]))
+        for metric, block in metrics:
+            parts: Parts = {name: np.asarray(part) for name, part in metric.parts(block).items()}
+            kept = self._kept.setdefault(metric.name, _Kept())
+            if not metric.additive:
+                kept.columns.append((rows, parts))
+                continue
+            stepped = metric.steps and all(part.ndim == 2 for part in parts.values())
+            for name, part in parts.items():
+                stretches = np.add.reduceat(part, starts, axis=0, dtype=np.float64)
+                if stepped:
+                    _accumulate(kept.by_step, name, stretches.sum(axis=0))
+                    if known:
+                        _accumulate(kept.by_hour, name, _binned(hours, part, len(HOURS)))
+                    if ranges is not None:
+                        _accumulate(kept.by_range, name, _binned(ranges, part, len(names)))
+                if metric.steps and not self._item_steps:
+                    stretches = stretches.reshape(len(starts), -1).sum(axis=1)
+                for item, stretch in zip(ids[starts], stretches, strict=True):
+                    _accumulate(kept.by_item.setdefault(str(item), {}), name, stretch)
+
+    def columns(self, metric: Metric) -> Parts:
+        """Return the joined columns of a metric that is not summed."""
+        return _joined(self._kept[metric.name].columns)[1]
+
+    def settle(self, metric: Metric, chosen: Mapping[str, float]) -> None:
+        """Put numbers that were chosen on the validation windows beside the columns of a metric."""
+        kept = self._kept.get(metric.name)
+        if kept:
+            for rows, parts in kept.columns:
+                parts.update({name: np.full(len(rows), value) for name, value in chosen.items()})
+
+    def join(self, other: Tally) -> None:
+        """Add another run's windows of the same set."""
+        self.windows += other.windows
+        self.crossed += other.crossed
+        for name, count in other.pairs.items():
+            self.pairs[name] += count
+        for item, count in other.items.items():
+            self.items[item] = self.items.get(item, 0) + count
+        place = _places(self.items)
+        places = np.array([place[item] for item in other.items], np.int32)
+        for name, kept in other._kept.items():
+            own = self._kept.setdefault(name, _Kept())
+            own.columns += [(places[rows], parts) for rows, parts in kept.columns]
+            for level in ("by_step", "by_hour", "by_range"):
+                for part, total in getattr(kept, level).items():
+                    _accumulate(getattr(own, level), part, total)
+            for item, parts in kept.by_item.items():
+                for part, total in parts.items():
+                    _accumulate(own.by_item.setdefault(item, {}), part, total)
+
+    def sample(self, metric: Metric, steps: bool = False) -> Sample:
+        """Return what a metric knows of each item.
+
+        :param steps: with its steps ``[I, H]``, where they were kept.
+        """
+        kept = self._kept[metric.name]
+        if not metric.additive:
+            places, columns = _joined(kept.columns)
+            items = sorted(self.items)
+            place = _places(items)
+            rows = np.array([place[item] for item in self.items])[places]
+            order = np.argsort(rows, kind="stable")
+            columns = {name: column[order] for name, column in columns.items()}
+            sample = Sample(metric, tuple(items), columns, rows[order])
+            return _per_item(sample) if metric.per_item else sample
+        items = sorted(kept.by_item)
+        sums = {name: np.stack([kept.by_item[item][name] for item in items]) for name in kept.by_item[items[0]]}
+        if metric.steps and not steps and self._item_steps:
+            sums = {name: part.reshape(len(items), -1).sum(axis=1) for name, part in sums.items()}
+        sample = Sample(metric, tuple(items), sums)
+        return _per_item(sample) if metric.per_item else sample
+
+    def has(self, metric: Metric) -> bool:
+        """Return whether anything was added for a metric."""
+        return metric.name in self._kept
+
+    def steps(self, metric: Metric) -> dict[str, list[float]]:
+        """Return the numbers of each step, none of a metric without steps."""
+        kept = self._kept[metric.name]
+        if metric.per_item or not metric.steps:
+            return {}
+        if metric.additive:
+            if not kept.by_step:
+                return {}
+            return {name: np.asarray(row, float).tolist() for name, row in metric.finish(kept.by_step).items()}
+        columns = self.columns(metric)
+        if any(column.ndim < 2 for column in columns.values()):
+            return {}
+        length = next(iter(columns.values())).shape[1]
+        rows = [_floats(metric.finish({name: one[:, [at]] for name, one in columns.items()})) for at in range(length)]
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    def hours(self, metric: Metric) -> dict[str, dict[str, float]]:
+        """Return the numbers of each hour of the day that has pairs, by name."""
+        return self._level(metric, self._kept[metric.name].by_hour, HOURS)
+
+    def ranges(self, metric: Metric, unit: str) -> dict[str, dict[str, float]]:
+        """Return the numbers of each glycaemic range of the truth that has pairs, by name."""
+        return self._level(metric, self._kept[metric.name].by_range, range_names(unit))
+
+    def _level(self, metric: Metric, sums: Parts, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {}
+        if metric.per_item or not sums:
+            return found
+        for at, name in enumerate(names):
+            # of a range that a score says nothing of, all parts are 0
+            if any(part[at] for part in sums.values()):
+                for number, value in _floats(metric.finish({key: part[at] for key, part in sums.items()})).items():
+                    found.setdefault(number, {})[name] = value
+        return found
+
+
+def _per_item(sample: Sample) -> Sample:
+    metric = sample.metric
+    assert metric.per_item is not None
+    rows = []
+    for at in range(len(sample.items)):
+        if sample.rows is None:
+            own = {name: part[at] for name, part in sample.sums.items()}
+        else:
+            own_rows = slice(*np.searchsorted(sample.rows, [at, at + 1]))
+            own = {name: column[own_rows] for name, column in sample.sums.items()}
+        rows.append(metric.per_item(own))
+    names = list(rows[0])
+    return Sample(metric, sample.items, {name: np.array([row[name] for row in rows], np.float64) for name in names})
+
+
+def _accumulate(sums: Parts, name: str, total: Any) -> None:
+    sums[name] = sums[name] + total if name in sums else np.asarray(total)
+
+
+def _binned(codes: npt.NDArray[np.intp], part: Array, count: int) -> Array:
+    return np.bincount(codes, part.reshape(-1), count + 1)[:count]
+
+
+def _places(items: Iterable[str]) -> dict[str, int]:
+    return {item: at for at, item in enumerate(items)}
+
+
+def _stretches(ids: Array) -> npt.NDArray[np.intp]:
+    """Return where a stretch of one item begins."""
+    return np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1]).astype(np.intp)
+
+
+def _joined(columns: list[tuple[Array, Parts]]) -> tuple[Array, Parts]:
+    return np.concatenate([rows for rows, _ in columns]), {
+        name: np.concatenate([parts[name] for _, parts in columns]) for name in columns[0][1]
+    }
+
+
+def _floats(numbers: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(number) for name, number in numbers.items()}
