@@ -313,6 +313,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
             records.Runtime,
             records.Job,
             records.Metric,
+            records.IntervalMethod,
             records.Block,
             records.Dataset,
         )

@@ -136,6 +136,33 @@ def test_hook_metrics(site, tsfm, config):
     assert all(len(one["by_step"]["fake_error"]) == 6 for one in sets.values())
 
 
+def test_hook_intervals(site, tsfm, config):
+    source = """
+from tsfm_core import DataError, IntervalMethod
+
+def compute(sample, seed):
+    if len(sample.items) < 2:
+        raise DataError("one item is too few")
+    numbers = sample.overall()
+    return {name: (value - 1, value + 1) for name, value in numbers.items()}
+
+@hookimpl
+def intervals():
+    return [IntervalMethod("wide", "one less to one more", compute)]
+"""
+    site.metric("fake-scores", "fake_error")
+    site.plugin("fake-intervals", source)
+    done = tsfm("backtest", "naive", "--config", config, "--set", "evaluation.metrics=[fake_error]", "--json")
+    scored = tsfm("evaluate", json.loads(done.out)["run"], "--json")
+    again = json.loads(scored.out)
+    value = again["sets"]["temporal_holdout"]["overall"]["fake_error"]
+    assert again["intervals"]["temporal_holdout"]["fake_error"] == pytest.approx([value - 1, value + 1])
+    assert again["notes"] == {"patient_holdout": "one item is too few"}
+    assert [row["name"] for row in json.loads(tsfm("plugins", "list", "--json").out) if row["kind"] == "interval"] == [
+        "wide"
+    ]
+
+
 def test_hook_datasets(site, tsfm, config):
     source = """
 @hookimpl
@@ -214,3 +241,35 @@ def commands(app):
     site.plugin("fake-echo", source)
     done = tsfm("echo", "said")
     assert (done.code, done.out) == (0, "said\n")
+
+
+def test_a_command_may_join_a_group_of_cores(site, tsfm):
+    source = """
+from tsfm_core.cli.options import group
+
+@hookimpl
+def commands(app):
+    @group(app, "runs").command()
+    def {name}(run: str) -> None:
+        "Say a run's name."
+        print("the run", run)
+"""
+    site.plugin("fake-say", source.replace("{name}", "say"))
+    for _ in range(2):  # a second call in this process finds the application as it was
+        done = tsfm("runs", "say", "this")
+        assert (done.code, done.out) == (0, "the run this\n")
+    site.plugin("fake-show", source.replace("{name}", "show"))
+    assert "there is no run 'this'" in tsfm("runs", "show", "this").err
+    checked = tsfm("plugins", "check")
+    assert checked.code == 1
+    assert "(fake-show 1.0): it adds the command 'runs show', which is there already" in " ".join(checked.out.split())
+
+
+@pytest.mark.parametrize(("typed", "package"), [(["demo"], "glucose"), (["runs", "compare", "a", "b"], "eval")])
+def test_a_command_of_a_package_that_is_not_there_names_it(tsfm, monkeypatch, typed, package):
+    from tsfm_core import plugins
+
+    monkeypatch.setattr(plugins.Registry, "add_commands", lambda self, app: None)
+    refused = tsfm(*typed)
+    assert refused.code == 1
+    assert refused.err.endswith(f"is a command of tsfm-{package}; pip install tsfm-{package}\n")

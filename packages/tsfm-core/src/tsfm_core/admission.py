@@ -23,6 +23,7 @@ __all__ = [
     "check_hooks",
     "check_name",
     "check_requirements",
+    "command_names",
 ]
 
 MODELS, PLUGINS = "tsfm.models", "tsfm.plugins"
@@ -121,16 +122,23 @@ def check_card(card: object) -> None:
         raise PluginError(f"its hook model_card returned {_kind(card)}; expected ModelCard")
 
 
-def check_commands(before: Sequence[Any], after: Sequence[Any]) -> None:
+def check_commands(before: Sequence[str], after: Sequence[str]) -> None:
     """Refuse a command whose name is taken: the last one of a name would silently replace the first.
 
-    :param before: typer's records of the commands and groups that were there.
+    :param before: the names of the commands and groups that were there, by :func:`command_names`.
     :param after: the same with the plugin's.
     """
-    taken = {_command_name(one) for one in before}
-    for one in after:
-        if one not in before and _command_name(one) in taken:
-            raise PluginError(f"it adds the command {_command_name(one)!r}, which is there already")
+    for name in after:
+        if after.count(name) > 1 and name in before:
+            raise PluginError(f"it adds the command {name!r}, which is there already")
+
+
+def command_names(app: Any, above: str = "") -> list[str]:
+    """Return the full name of every command and group of a typer application."""
+    names = [f"{above}{_command_name(one)}" for one in (*app.registered_commands, *app.registered_groups)]
+    for group in app.registered_groups:
+        names += command_names(group.typer_instance, f"{above}{_command_name(group)} ")
+    return names
 
 
 def _command_name(info: Any) -> str:
@@ -141,9 +149,10 @@ def _command_name(info: Any) -> str:
 
 def check_contributed(verb: str, answer: object) -> Sequence[Any]:
     """Return what a package contributes to ``verb``, if it is a list of the right records."""
-    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, Metric
+    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, IntervalMethod, Metric
 
-    record = {"metrics": Metric, "datasets": Dataset, "features": Feature, "protocols": EvaluationProtocol}[verb]
+    kinds = {"metrics": Metric, "datasets": Dataset, "features": Feature, "protocols": EvaluationProtocol}
+    record = (kinds | {"intervals": IntervalMethod})[verb]
     if not isinstance(answer, list | tuple):
         raise PluginError(f"its hook {verb} returned {_kind(answer)}; expected a list of {record.__name__}")
     for item in answer:

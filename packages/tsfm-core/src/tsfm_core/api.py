@@ -11,7 +11,8 @@ from tsfm_core.config.schema import DataConfig
 from tsfm_core.data.store import ForecastFile
 from tsfm_core.data.windows import forecast_windows
 from tsfm_core.errors import ConfigError, DataError, listing
-from tsfm_core.metrics import Scores, score
+from tsfm_core.groups import Groups
+from tsfm_core.metrics import Scores, add_intervals, score
 from tsfm_core.opening import ignoring, open_panel, refuse
 from tsfm_core.pipeline import CHUNK, execute, forecast_windows_of
 from tsfm_core.plugins import host
@@ -108,17 +109,29 @@ def predict(
     return pd.concat(frames, ignore_index=True), without
 
 
-def evaluate(run: Run | str | Path, metrics: Sequence[str] = (), unit: str | None = None) -> Scores:
+def evaluate(
+    run: Run | str | Path,
+    metrics: Sequence[str] = (),
+    unit: str | None = None,
+    groups: Groups | None = None,
+    intervals: bool = False,
+) -> Scores:
     """Score a run's stored forecasts again; needs neither its model nor its package.
 
     :param metrics: names; by default those of the run's config.
     :param unit: to score in; by default the task's.
+    :param groups: of items, by the name of the grouping: each group has its own scores too.
+    :param intervals: whether to say how sure the scores are, where a package such as tsfm-eval does.
     """
     run = run if isinstance(run, Run) else load_run(run)
     metrics = metrics or run.facts["metrics"]
     file = ForecastFile(run.forecasts_path)
     chosen = [host().metric(name) for name in metrics]
-    return score(file.chunks(), file.task, chosen, unit, "sources" in run.facts["data"])
+    scores = score(file.chunks(), file.task, chosen, unit, "sources" in run.facts["data"], groups)
+    method = host().intervals() if intervals else None
+    if method:
+        add_intervals(scores, method)
+    return scores
 
 
 def load_run(path: str | Path, root: str | Path = "experiments") -> Run:

@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.windows import Windows
-    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, Job, Metric, ModelCard, Runtime
+    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, IntervalMethod, Job, Metric, ModelCard, Runtime
     from tsfm_core.task import Task
 
 __all__ = ["PROJECT", "ModelHooks", "PluginHooks", "hookimpl", "hookspec"]
@@ -78,6 +78,11 @@ class PluginHooks(Protocol):
     @hookspec
     def metrics(self) -> list[Metric]:
         """Return metrics. A name that another package has raises and names both."""
+        raise NotImplementedError
+
+    @hookspec
+    def intervals(self) -> list[IntervalMethod]:
+        """Return ways to say how sure a score is."""
         raise NotImplementedError
 
     @hookspec

@@ -10,18 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core.data.store import StoredChunk
-from tsfm_core.records import Block, Metric
+from tsfm_core.errors import DataError
+from tsfm_core.groups import Groups
+from tsfm_core.records import Block, IntervalMethod, Metric
 from tsfm_core.tally import Sample, Tally
 from tsfm_core.task import Task
 from tsfm_core.units import KNOWN_UNITS, conversion_factor
 
-__all__ = ["Groups", "Scores", "Scoring", "score"]
+__all__ = ["Scores", "Scoring", "add_intervals", "score"]
 
 #: The set that choices are made on.
 VALIDATION = "validation"
-
-#: A group for each item, by the name of the grouping.
-Groups = Mapping[str, Mapping[str, str]]
 
 
 @dataclass
@@ -36,6 +35,8 @@ class Scores:
     :param missing: metrics that these forecasts cannot give, with the reason.
     :param chosen: numbers that were chosen on the validation windows, by metric.
     :param samples: by set and metric what statistics need.
+    :param intervals: by set the lower and the upper bound of each number of ``overall``, where they were asked for.
+    :param notes: by set why there is no interval.
     """
 
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,6 +45,12 @@ class Scores:
     missing: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, dict[str, float]] = field(default_factory=dict)
     samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
+    intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def items_of(self, name: str) -> list[dict[str, Any]]:
+        """Return the rows of one set."""
+        return [row for row in self.items if row["set"] == name]
 
 
 def score(
@@ -141,6 +148,17 @@ class Scoring:
                 one["windows_with_crossed_quantiles"] = tally.crossed
             found.sets[name] = one
         return found
+
+
+def add_intervals(scores: Scores, method: IntervalMethod, seed: int = 0) -> None:
+    """Put an interval around each number of each set, or a note why there is none."""
+    for name, samples in scores.samples.items():
+        found = scores.intervals[name] = {}
+        for sample in samples.values():
+            try:
+                found |= method.compute(sample, seed)
+            except DataError as error:
+                scores.notes[name] = str(error)
 
 
 def _counts(samples: Mapping[str, Sample]) -> dict[str, int]:

@@ -5,7 +5,7 @@ The only module that knows pluggy's manager and importlib.metadata's entry point
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
@@ -22,15 +22,26 @@ from tsfm_core.admission import (
     check_hooks,
     check_name,
     check_requirements,
+    command_names,
 )
 from tsfm_core.backend import Backend
 from tsfm_core.errors import PluginError, TsfmError, UnknownModelError, did_you_mean, listing
 from tsfm_core.hookspecs import PROJECT, ModelHooks, PluginHooks
 
 if TYPE_CHECKING:
-    from tsfm_core.records import Dataset, EvaluationProtocol, Metric, ModelCard
+    from tsfm_core.records import Dataset, EvaluationProtocol, IntervalMethod, Metric, ModelCard
 
-__all__ = ["INSTALL_HINTS", "MODELS", "PLUGINS", "Backend", "Registry", "Row", "host"]
+__all__ = [
+    "INSTALL_HINTS",
+    "MODELS",
+    "PLUGINS",
+    "Backend",
+    "Registry",
+    "Row",
+    "host",
+    "refuse_missing_command",
+    "snapshot",
+]
 
 #: Our own packages: what to install for a name that is not there. The one place where core names a backend.
 INSTALL_HINTS = {
@@ -38,6 +49,13 @@ INSTALL_HINTS = {
     "chronos_bolt": "tsfm-chronos",
     "chronos_t5": "tsfm-chronos",
     "ttm": "tsfm-ttm",
+}
+
+#: The commands that our own packages add.
+_COMMANDS = {
+    ("demo",): "tsfm-glucose",
+    ("report",): "tsfm-eval",
+    ("runs", "compare"): "tsfm-eval",
 }
 
 _OWN = frozenset({"tsfm-chronos", "tsfm-core", "tsfm-eval", "tsfm-glucose", "tsfm-torch", "tsfm-ttm"})
@@ -116,6 +134,11 @@ class Registry:
         found: Metric = self._pick("metrics", name, "pip install tsfm-eval gives the usual ones")
         return found
 
+    def intervals(self) -> IntervalMethod | None:
+        """Return the way to put intervals around scores, or None where no package gives one; the first of several."""
+        found = self.contributions("intervals")
+        return next(iter(found.values()))[0][1] if found else None
+
     def dataset(self, name: str) -> Dataset:
         """Return the data set of that name; errors as in :meth:`metric`."""
         found: Dataset = self._pick("datasets", name, "pip install tsfm-glucose gives glucose data")
@@ -142,13 +165,13 @@ class Registry:
     def add_commands(self, app: Any) -> None:
         """Let every plugin add its commands to the typer application; one whose name is taken leaves its plugin out."""
         for key, _ in self._contributors("commands"):
-            commands, groups = list(app.registered_commands), list(app.registered_groups)
+            names, restore = command_names(app), snapshot(app)
             try:
                 self._ask(key, "commands", app=app)
-                check_commands(commands + groups, app.registered_commands + app.registered_groups)
+                check_commands(names, command_names(app))
             except PluginError as error:
                 self._problems[key] = error.message
-                app.registered_commands[:], app.registered_groups[:] = commands, groups
+                restore()
 
     def _contributors(self, verb: str) -> Iterator[tuple[str, str]]:
         """Yield the key and the package of each plugin that is sound and implements ``verb``."""
@@ -240,10 +263,35 @@ class Registry:
         self._pm.register(plugin, name=key)
 
 
+def snapshot(app: Any) -> Callable[[], None]:
+    """Return what takes an application back to the commands and groups that it has now."""
+    groups = list(app.registered_groups)
+    lists = [(app.registered_commands, list(app.registered_commands)), (app.registered_groups, groups)]
+    below = [snapshot(group.typer_instance) for group in groups]
+
+    def restore() -> None:
+        for registered, was in lists:
+            registered[:] = was
+        for one in below:
+            one()
+
+    return restore
+
+
 @cache
 def host() -> Registry:
     """Return the registry of this process."""
     return Registry()
+
+
+def refuse_missing_command(arguments: Sequence[str], app: Any) -> None:
+    """Refuse a command of ours that is asked for and whose package is not installed.
+
+    :raises PluginError: naming the package.
+    """
+    for name, package in _COMMANDS.items():
+        if tuple(arguments[: len(name)]) == name and " ".join(name) not in command_names(app):
+            raise PluginError(f"tsfm {' '.join(name)} is a command of {package}", f"pip install {package}")
 
 
 def _one_line(error: BaseException) -> str:

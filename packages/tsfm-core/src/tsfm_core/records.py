@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tsfm_core.data.panel import Panel
+    from tsfm_core.tally import Sample
 
 __all__ = [
     "Block",
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "EvaluationProtocol",
     "Feature",
+    "IntervalMethod",
     "Job",
     "KnownCheckpoint",
     "Metric",
@@ -201,6 +203,21 @@ class Metric:
     choose: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     directions: Mapping[str, Literal["lower", "higher", "none"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class IntervalMethod:
+    """A way to say how sure a score is.
+
+    :param name: for listings.
+    :param definition: what is done, and at which confidence.
+    :param compute: ``compute(sample, seed)`` gives the lower and the upper bound of each number of a sample, NaN where
+        there is none; a :class:`~tsfm_core.DataError` says why a sample can have no interval.
+    """
+
+    name: str
+    definition: str
+    compute: Callable[[Sample, int], Mapping[str, tuple[float, float]]]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import sys
 
 import typer
 
-from tsfm_core.cli import config, data, models, plugins, run, runs
+from tsfm_core.cli import config, data, evaluate, metrics, models, plugins, run, runs
 from tsfm_core.errors import TsfmError
-from tsfm_core.plugins import host
+from tsfm_core.plugins import host, refuse_missing_command, snapshot
 
 __all__ = ["app", "main"]
 
@@ -22,12 +22,14 @@ app = typer.Typer(
 for _group, _help in (
     (models.app, "Which models are installed."),
     (data.app, "What is in a source of data."),
+    (metrics.app, "How forecasts are scored."),
     (runs.app, "What was run."),
     (config.app, "What a configuration resolves to."),
     (plugins.app, "Which packages contribute what."),
 ):
     app.add_typer(_group, help=_help)
 run.add_to(app)
+evaluate.add_to(app)
 
 
 @app.callback()
@@ -43,9 +45,10 @@ class _Debug:
 
 def main() -> None:
     """Run ``tsfm``: exit 0, 1 for an error that one can act on, 2 for wrong usage."""
-    own = list(app.registered_commands), list(app.registered_groups)
+    restore = snapshot(app)
     host().add_commands(app)
     try:
+        refuse_missing_command(sys.argv[1:], app)
         app()
     except TsfmError as error:
         if _Debug.on:
@@ -58,4 +61,4 @@ def main() -> None:
         sys.stderr.close()
         raise SystemExit(0) from None
     finally:  # a second call in this process starts from our own commands again
-        app.registered_commands[:], app.registered_groups[:] = own
+        restore()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Checkpoint", "ConfigFile", "Json", "Root", "Seed", "Settings"]
+__all__ = ["Checkpoint", "ConfigFile", "Csv", "Json", "Latex", "Root", "Seed", "Settings", "group"]
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML configuration.", metavar="FILE")]
 Settings = Annotated[
@@ -15,8 +15,21 @@ Settings = Annotated[
     typer.Option("--set", help="A key over the configuration, such as task.freq=15min.", metavar="A.B=VALUE"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
+Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX tables, for booktabs.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder of all experiments.", metavar="FOLDER")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Over seed.")]
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", help="Over model.checkpoint: a directory or a hub name.")
 ]
+
+
+def group(app: typer.Typer, name: str) -> typer.Typer:
+    """Return the group of commands ``name`` of an application, made if it is not there: a plugin adds to it."""
+    for one in app.registered_groups:
+        below = one.typer_instance
+        if below is not None and name in (one.name, below.info.name):
+            return below
+    made = typer.Typer(name=name)
+    app.add_typer(made)
+    return made

@@ -12,7 +12,7 @@ from tsfm_core.cli.output import print_json, print_lines, print_table
 __all__ = ["app"]
 
 app = typer.Typer(name="plugins", no_args_is_help=True)
-_KINDS = ("metrics", "datasets", "protocols")
+_KINDS = ("metrics", "intervals", "datasets", "protocols")
 
 
 @app.command("list")

@@ -1,4 +1,4 @@
-"""``tsfm train``, ``backtest``, ``predict`` and ``evaluate``."""
+"""``tsfm train``, ``backtest`` and ``predict``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BatchSize = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (train, backtest, predict, evaluate):
+    for command in (train, backtest, predict):
         app.command()(command)
 
 
@@ -88,40 +88,6 @@ def predict(
     for item, reason in without.items():
         note(f"no forecast for {item}: {reason}")
     note(f"{frame['item_id'].nunique():,} items forecast, {len(frame):,} rows: {output}")
-
-
-def evaluate(
-    run: Annotated[str, typer.Argument(help="A run.", metavar="RUN")],
-    metric: Annotated[list[str] | None, typer.Option(help="A metric; by default those of the run's config.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Score in this unit.")] = None,
-    root: Annotated[Path, typer.Option(help="The folder of all experiments.", metavar="FOLDER")] = Path("experiments"),
-    as_json: Json = False,
-) -> None:
-    """Score stored forecasts again; needs no model."""
-    from tsfm_core.api import evaluate as run_evaluate
-    from tsfm_core.api import load_run
-    from tsfm_core.data.store import ForecastFile
-    from tsfm_core.report import as_text, score_tables
-
-    found = load_run(run, root)
-    scores = run_evaluate(found, metric or (), unit)
-    if as_json:
-        print_json(
-            {
-                "run": str(found.path),
-                "unit": unit,
-                "points": scores.points,
-                "sets": scores.sets,
-                "missing": scores.missing,
-            }
-        )
-        return
-    task = ForecastFile(found.forecasts_path).task.model_dump(mode="json")
-    name = found.facts["model"]
-    parts = [part for one in scores.sets for part in score_tables(task, {name: scores.sets}, one)]
-    print_lines(as_text([f"{found.path}, in {unit or task['unit']}", "", *parts]))
-    for missing, reason in scores.missing.items():
-        note(f"{missing} is not given: {reason}")
 
 
 def _show(run: Run, as_json: bool) -> None:

@@ -1,0 +1,93 @@
+"""``tsfm evaluate`` by level and in every format, and ``tsfm metrics``."""
+
+import csv
+import io
+import json
+
+import pytest
+
+
+@pytest.fixture
+def run(site, tsfm, config):
+    site.metric("fake-scores", "fake_error")
+    done = tsfm("backtest", "naive", "--config", config, "--set", "evaluation.metrics=[fake_error]", "--json")
+    return json.loads(done.out)
+
+
+def rows_of(done):
+    assert done.code == 0, done.err
+    return list(csv.DictReader(io.StringIO(done.out)))
+
+
+def test_every_level_as_csv(tsfm, run, tmp_path):
+    sets = run["sets"]
+    overall = rows_of(tsfm("evaluate", run["run"], "--csv"))
+    assert {row["set"]: float(row["all windows"]) for row in overall} == {
+        name: pytest.approx(one["overall"]["fake_error"]) for name, one in sets.items()
+    }
+    step = [row for row in rows_of(tsfm("evaluate", run["run"], "--by", "step", "--csv")) if row["set"] == "validation"]
+    assert [float(row["fake_error"]) for row in step] == pytest.approx(sets["validation"]["by_step"]["fake_error"])
+    for level in ("hour", "range"):
+        rows = rows_of(tsfm("evaluate", run["run"], "--by", level, "--csv"))
+        found = {row[level]: float(row["fake_error"]) for row in rows if row["set"] == "temporal_holdout"}
+        assert found == pytest.approx(sets["temporal_holdout"][f"by_{level}"]["fake_error"])
+    items = rows_of(tsfm("evaluate", run["run"], "--by", "item", "--csv"))
+    assert {row["item_id"] for row in items if row["set"] == "patient_holdout"} == {"p2"}
+    groups = tmp_path / "people.csv"
+    groups.write_text("item_id,sex,pump\np0,f,x\np1,m,\np2,f,x\n")
+    sexes = rows_of(tsfm("evaluate", run["run"], "--by", "sex", "--groups", groups, "--csv"))
+    assert [(row["set"], row["sex"], row["items"]) for row in sexes if row["set"] != "validation"] == [
+        ("temporal_holdout", "f", "1"),
+        ("temporal_holdout", "m", "1"),
+        ("patient_holdout", "f", "1"),
+    ]
+    by_item = {(row["set"], row["item_id"]): row["fake_error"] for row in items}
+    assert sexes[0]["fake_error"] == by_item[sexes[0]["set"], "p0"]
+    pumps = rows_of(tsfm("evaluate", run["run"], "--by", "pump", "--groups", groups, "--csv"))
+    assert {row["pump"] for row in pumps} == {"x"}
+
+
+def test_tables_and_latex(tsfm, run):
+    table = tsfm("evaluate", run["run"], "--by", "hour")
+    assert table.code == 0
+    assert "temporal_holdout: " in table.out
+    latex = tsfm("evaluate", run["run"], "--latex").out
+    assert latex.startswith("\\begin{tabular}{llrr}\n\\toprule\nset & score & all windows & mean of items \\\\\n")
+    assert "temporal\\_holdout & fake\\_error & " in latex
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("who,sex\na,f\n", "has no column item_id: its columns are who, sex"),
+        ("", "has no column item_id: it has no row"),
+        ("item_id,sex\np0,f\np0,m\n", "has two rows for item 'p0'"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_a_table_of_groups_that_is_none(tsfm, run, tmp_path, content, said):
+    path = tmp_path / "people.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused = tsfm("evaluate", run["run"], "--by", "sex", "--groups", path)
+    assert refused.code == 1
+    assert said in refused.err
+
+
+def test_wrong_usage_is_a_sentence(tsfm, run):
+    assert "'hou' is no level; did you mean 'hour'?" in tsfm("evaluate", run["run"], "--by", "hou").err
+    both = tsfm("evaluate", run["run"], "--csv", "--latex")
+    assert both.code == 1
+    assert "--csv and --latex cannot be had together" in both.err
+
+
+def test_metrics_are_listed_and_shown(site, tsfm):
+    site.metric("fake-scores", "fake_error")
+    listed = {row["metric"]: row for row in json.loads(tsfm("metrics", "list", "--json").out)}
+    assert listed["fake_error"]["package"] == "fake-scores"
+    shown = json.loads(tsfm("metrics", "show", "fake_error", "--json").out)
+    assert shown == listed["fake_error"]
+    assert shown["definition"] in tsfm("metrics", "show", "fake_error").out
+    assert "fake_error" in tsfm("metrics", "list").out
+    assert "did you mean 'fake_error'" in tsfm("metrics", "show", "fake_eror").err
