@@ -1,0 +1,211 @@
+"""Confidence intervals of scores, by resampling patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from tsfm_core import DataError
+from tsfm_eval.statistics.resampling import Finish, Resampled, jackknife_error, resample
+from tsfm_eval.statistics.sums import FEWEST, Floats, PatientSums, as_floats, as_names, check_patients, patient_sums
+
+__all__ = ["Interval", "Method", "bootstrap", "bootstrap_mean", "patient_bootstrap"]
+
+Method = Literal["studentised", "bca", "percentile"]
+_METHODS = ("studentised", "bca", "percentile")
+
+#: An interval that rests on fewer patients is marked unreliable.
+RELIABLE = 10
+
+#: The share of resamples without a value beyond which an interval is marked unreliable.
+UNDEFINED = 0.01
+
+#: Fewer resamples do not reach the tails that an interval is cut at.
+FEWEST_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its confidence interval.
+
+    :param estimate: of all patients.
+    :param low: lower bound; NaN where the patients set none: fewer than 5 of them move the number, or those that do are
+        missing from too many resamples.
+    :param high: upper bound, likewise.
+    :param level: the confidence level, such as 0.95.
+    :param patients: those that have anything scored.
+    :param moved_by: those without whom the estimate would be another one: for recall, those who had events.
+    :param undefined: resamples in which the number has no value (for recall: without an event); they are left out.
+    :param reliable: whether at least 10 patients move the number, both bounds are there, and at most 1 % of the
+        resamples are undefined.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    patients: int
+    moved_by: int
+    undefined: int
+    reliable: bool
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside: for a difference, that one model is better beyond what chance would explain."""
+        return self.low > 0 or self.high < 0
+
+
+def patient_bootstrap(
+    item_id: npt.ArrayLike,
+    parts: Mapping[str, npt.ArrayLike],
+    finish: Finish,
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    method: Method = "studentised",
+    seed: int = 0,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, Interval]:
+    """Return an interval for every number of ``finish``, from rows that belong to windows.
+
+    The rows are summed by patient first; everything else is said at :func:`bootstrap`.
+
+    :param item_id: ``[n]``, whose window each row is.
+    :param parts: ``{part: [n] or [n, ...]}``, as ``Metric.parts`` gives them, summed over the steps.
+    """
+    sums = patient_sums(item_id, parts)
+    return bootstrap(sums, finish, resamples=resamples, level=level, method=method, seed=seed, bounds=bounds)
+
+
+def bootstrap_mean(
+    item_id: npt.ArrayLike,
+    values: npt.ArrayLike,
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    method: Method = "studentised",
+    seed: int = 0,
+) -> Interval:
+    """Return the interval of the mean of one value for each patient, such as their own RMSE.
+
+    :param item_id: ``[I]``, each patient once.
+    :param values: ``[I]``; patients whose value is NaN are left out.
+    :raises DataError: as :func:`bootstrap`, or for an infinite value.
+    """
+    numbers, ids = as_floats(values, "values"), as_names(item_id, "item_id")
+    given = ~np.isnan(numbers)
+    if numbers.shape != ids.shape:
+        raise DataError(f"values has shape {list(numbers.shape)}, item_id {list(ids.shape)}", "give one for each")
+    sums = PatientSums(ids[given], {"total": numbers[given], "count": np.ones(int(given.sum()))})
+    options: dict[str, Any] = {"resamples": resamples, "level": level, "method": method, "seed": seed}
+    return bootstrap(sums, lambda part: {"mean": part["total"] / part["count"]}, **options)["mean"]
+
+
+def bootstrap(
+    sums: PatientSums,
+    finish: Finish,
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    method: Method = "studentised",
+    seed: int = 0,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, Interval]:
+    """Return an interval for every number of ``finish``: patients are drawn with replacement, the score recomputed.
+
+    ``studentised`` (default): ``[x - t_high s, x - t_low s]``, where s is the jackknife standard error over patients
+    and t the quantiles of ``(x* - x) / s*`` over the resamples, each with the jackknife error of its own (bootstrap-t;
+    Efron and Tibshirani 1993, chapter 12). The quantiles are taken at ``Phi(-+T)``, T that of Student's t with I - 1
+    degrees: a little further out than the plain ones, as few patients show too little of the tails (the idea of
+    Hesterberg 2015, who expands the percentile interval so). ``percentile``: the quantiles of x* at ``(1 -+ level) / 2``. ``bca``: these, corrected for bias and
+    acceleration (Efron 1987). docs/statistics.md says how often each covers.
+
+    :param sums: of at least 5 patients; their order does not matter.
+    :param finish: of a metric; elementwise on sums of one axis. Where a part has a further axis it is called once for
+        each resample, and with ``studentised`` for each patient in each resample as well.
+    :param resamples: at least 1000.
+    :param level: between 0 and 1.
+    :param bounds: what a number can be at all, such as ``{"recall": (0, 1)}``: its interval is cut to that.
+    :raises DataError: for fewer than 5 patients, or an argument out of its range.
+    """
+    check_patients(len(sums))
+    _check(resamples, level, method, seed)
+    drawn = resample(sums.parts, finish, resamples, seed, method == "studentised")
+    limits = bounds or {}
+    unknown = limits.keys() - drawn.keys()
+    if unknown:
+        raise DataError(f"there is no number {min(unknown)!r} to bound", f"the numbers are {', '.join(drawn)}")
+    return {
+        name: _interval(one, level, method, limits.get(name, (-np.inf, np.inf)), len(sums))
+        for name, one in drawn.items()
+    }
+
+
+def _check(resamples: int, level: float, method: str, seed: int) -> None:
+    if method not in _METHODS:
+        raise DataError(f"method {method!r} is not known", f"known: {', '.join(_METHODS)}")
+    if not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise DataError(f"level {level!r} is not between 0 and 1", "0.95 gives a 95 % interval")
+    if not isinstance(resamples, (int, np.integer)) or resamples < FEWEST_RESAMPLES:
+        raise DataError(f"{resamples!r} resamples are too few", f"give at least {FEWEST_RESAMPLES}")
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise DataError(f"seed {seed!r} is not a whole number of 0 or more", "any such number will do, such as 0")
+
+
+def _interval(drawn: Resampled, level: float, method: Method, bounds: tuple[float, float], patients: int) -> Interval:
+    moved_by = int((drawn.without != drawn.estimate).sum()) if np.isfinite(drawn.estimate) else 0
+    defined = np.isfinite(drawn.values)
+    undefined = int((~defined).sum())
+    low = high = np.nan
+    if moved_by >= FEWEST and defined.any():
+        values = drawn.values[defined]
+        tail = (1.0 - level) / 2.0
+        if method == "studentised":
+            pair = _studentised(drawn, values, drawn.errors[defined], expanded(tail, patients))
+        elif method == "bca":
+            pair = _bca(drawn, values, tail)
+        else:
+            pair = tails(values, tail, 1.0 - tail)
+        low, high = (float(one) if np.isfinite(one) else np.nan for one in np.clip(pair, *bounds))
+    reliable = moved_by >= RELIABLE and undefined <= UNDEFINED * len(drawn.values) and np.isfinite([low, high]).all()
+    return Interval(drawn.estimate, low, high, level, patients, moved_by, undefined, bool(reliable))
+
+
+def expanded(tail: float, patients: int) -> float:
+    """Return the tail of the normal distribution that lies where t with ``patients - 1`` degrees has ``tail``."""
+    return float(stats.norm.cdf(stats.t.ppf(tail, patients - 1)))
+
+
+def tails(values: Floats, low: float, high: float) -> tuple[float, float]:
+    """Return two quantiles as values that occur (rank ``(B + 1) low`` down, ``(B + 1) high`` up): some are infinite."""
+    ordered = np.sort(values)
+    ranks = np.floor((len(ordered) + 1) * low), np.ceil((len(ordered) + 1) * high)
+    first, last = (int(np.clip(rank - 1, 0, len(ordered) - 1)) for rank in ranks)
+    return float(ordered[first]), float(ordered[last])
+
+
+def _studentised(drawn: Resampled, values: Floats, errors: Floats, tail: float) -> tuple[float, float]:
+    away = values - drawn.estimate
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a resample without spread lies infinitely far out, unless it gives the estimate itself
+        t = np.where(away == 0, 0.0, away / np.where(errors > 0, errors, 0.0))
+    least, most = tails(t, tail, 1.0 - tail)
+    error = float(jackknife_error(drawn.without, np.ones(len(drawn.without))))
+    return drawn.estimate - most * error, drawn.estimate - least * error
+
+
+def _bca(drawn: Resampled, values: Floats, tail: float) -> tuple[float, float]:
+    below = ((values < drawn.estimate).mean() + (values <= drawn.estimate).mean()) / 2.0
+    bias = stats.norm.ppf(below)
+    without = drawn.without[np.isfinite(drawn.without)]
+    gap = without.mean() - without
+    spread = np.square(gap).sum()
+    acceleration = (gap**3).sum() / (6.0 * spread**1.5) if spread > 0 else 0.0
+    z = bias + stats.norm.ppf([tail, 1.0 - tail])
+    low, high = stats.norm.cdf(bias + z / (1.0 - acceleration * z))
+    return tails(values, low, high) if np.isfinite(low + high) else (np.nan, np.nan)
