@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from tsfm_core import DataError
-from tsfm_eval.statistics.resampling import Finish, Resampled, jackknife_error, resample
-from tsfm_eval.statistics.sums import FEWEST, Floats, PatientSums, as_floats, as_names, check_patients, patient_sums
+from tsfm_eval.statistics.methods import bca, expanded, studentised, tails
+from tsfm_eval.statistics.resampling import Finish, Resampled, resample
+from tsfm_eval.statistics.sums import FEWEST, PatientSums, as_floats, as_names, check_patients, patient_sums
 
 __all__ = ["Interval", "Method", "bootstrap", "bootstrap_mean", "patient_bootstrap"]
 
@@ -120,10 +120,10 @@ def bootstrap(
 
     ``studentised`` (default): ``[x - t_high s, x - t_low s]``, where s is the jackknife standard error over patients
     and t the quantiles of ``(x* - x) / s*`` over the resamples, each with the jackknife error of its own (bootstrap-t;
-    Efron and Tibshirani 1993, chapter 12). The quantiles are taken at ``Phi(-+T)``, T that of Student's t with I - 1
-    degrees: a little further out than the plain ones, as few patients show too little of the tails (the idea of
-    Hesterberg 2015, who expands the percentile interval so). ``percentile``: the quantiles of x* at ``(1 -+ level) / 2``. ``bca``: these, corrected for bias and
-    acceleration (Efron 1987). docs/statistics.md says how often each covers.
+    Efron and Tibshirani 1993, chapter 12). They are taken at ``Phi(-+T)``, T the quantile of Student's t with I - 1
+    degrees: further out than the plain ones, as few patients show too little of the tails (Hesterberg 2015 expands the
+    percentile interval so). ``percentile``: the quantiles of x* at ``(1 -+ level) / 2``. ``bca``: these, corrected
+    for bias and acceleration (Efron 1987). docs/statistics.md says how often each covers.
 
     :param sums: of at least 5 patients; their order does not matter.
     :param finish: of a metric; elementwise on sums of one axis. Where a part has a further axis it is called once for
@@ -163,49 +163,13 @@ def _interval(drawn: Resampled, level: float, method: Method, bounds: tuple[floa
     undefined = int((~defined).sum())
     low = high = np.nan
     if moved_by >= FEWEST and defined.any():
-        values = drawn.values[defined]
         tail = (1.0 - level) / 2.0
         if method == "studentised":
-            pair = _studentised(drawn, values, drawn.errors[defined], expanded(tail, patients))
+            pair = studentised(drawn, expanded(tail, patients))
         elif method == "bca":
-            pair = _bca(drawn, values, tail)
+            pair = bca(drawn, tail)
         else:
-            pair = tails(values, tail, 1.0 - tail)
+            pair = tails(drawn.values[defined], tail, 1.0 - tail)
         low, high = (float(one) if np.isfinite(one) else np.nan for one in np.clip(pair, *bounds))
     reliable = moved_by >= RELIABLE and undefined <= UNDEFINED * len(drawn.values) and np.isfinite([low, high]).all()
     return Interval(drawn.estimate, low, high, level, patients, moved_by, undefined, bool(reliable))
-
-
-def expanded(tail: float, patients: int) -> float:
-    """Return the tail of the normal distribution that lies where t with ``patients - 1`` degrees has ``tail``."""
-    return float(stats.norm.cdf(stats.t.ppf(tail, patients - 1)))
-
-
-def tails(values: Floats, low: float, high: float) -> tuple[float, float]:
-    """Return two quantiles as values that occur (rank ``(B + 1) low`` down, ``(B + 1) high`` up): some are infinite."""
-    ordered = np.sort(values)
-    ranks = np.floor((len(ordered) + 1) * low), np.ceil((len(ordered) + 1) * high)
-    first, last = (int(np.clip(rank - 1, 0, len(ordered) - 1)) for rank in ranks)
-    return float(ordered[first]), float(ordered[last])
-
-
-def _studentised(drawn: Resampled, values: Floats, errors: Floats, tail: float) -> tuple[float, float]:
-    away = values - drawn.estimate
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # a resample without spread lies infinitely far out, unless it gives the estimate itself
-        t = np.where(away == 0, 0.0, away / np.where(errors > 0, errors, 0.0))
-    least, most = tails(t, tail, 1.0 - tail)
-    error = float(jackknife_error(drawn.without, np.ones(len(drawn.without))))
-    return drawn.estimate - most * error, drawn.estimate - least * error
-
-
-def _bca(drawn: Resampled, values: Floats, tail: float) -> tuple[float, float]:
-    below = ((values < drawn.estimate).mean() + (values <= drawn.estimate).mean()) / 2.0
-    bias = stats.norm.ppf(below)
-    without = drawn.without[np.isfinite(drawn.without)]
-    gap = without.mean() - without
-    spread = np.square(gap).sum()
-    acceleration = (gap**3).sum() / (6.0 * spread**1.5) if spread > 0 else 0.0
-    z = bias + stats.norm.ppf([tail, 1.0 - tail])
-    low, high = stats.norm.cdf(bias + z / (1.0 - acceleration * z))
-    return tails(values, low, high) if np.isfinite(low + high) else (np.nan, np.nan)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tsfm_core import DataError
 from tsfm_eval.statistics.sums import Floats
