@@ -17,7 +17,7 @@ from tsfm_core.tally import Sample, Tally
 from tsfm_core.task import Task
 from tsfm_core.units import KNOWN_UNITS, conversion_factor
 
-__all__ = ["Scores", "Scoring", "add_intervals", "score"]
+__all__ = ["VALIDATION", "Scores", "Scoring", "add_intervals", "score"]
 
 #: The set that choices are made on.
 VALIDATION = "validation"

@@ -184,6 +184,7 @@ class Metric:
         such as an alarm's threshold, that ``per_item`` and ``finish`` find beside the columns of every set.
     :param units: the unit of a number that is not ``unit``, by its name.
     :param directions: the direction of a number that is not ``direction``, by its name.
+    :param limits: the least and the greatest that a number can be, by its name; ``""`` of those that are not named.
     """
 
     name: str
@@ -203,6 +204,7 @@ class Metric:
     choose: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     directions: Mapping[str, Literal["lower", "higher", "none"]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,255 @@
+"""One table of several models: scores with intervals, differences to a reference, tests over people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tsfm_core import DataError, Metric
+from tsfm_core.data.store import ForecastFile
+from tsfm_core.metrics import VALIDATION, Scores, Scoring
+from tsfm_core.plugins import host
+from tsfm_core.report import headline_steps
+from tsfm_core.tally import Sample
+from tsfm_eval.comparison.entries import Entry
+from tsfm_eval.comparison.protocol import Protocol, check_same
+from tsfm_eval.intervals import differences, intervals
+from tsfm_eval.statistics.bootstrap import Interval
+from tsfm_eval.statistics.paired_tests import PairTest, wilcoxon_holm
+from tsfm_eval.statistics.ranks import Ranking, friedman_nemenyi
+from tsfm_eval.statistics.skill import skill_score, win_rate
+from tsfm_eval.statistics.sums import check_patients
+
+__all__ = ["Cell", "Comparison", "Row", "Scored", "SetComparison", "compare", "score_entries"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An entry with its scores.
+
+    :param scoring: what they were computed from, with the steps of each item.
+    """
+
+    entry: Entry
+    scores: Scores
+    scoring: Scoring
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of one entry.
+
+    :param interval: over people; None where there is none.
+    :param difference: to the reference, with its interval; None for the reference itself.
+    """
+
+    value: float
+    interval: Interval | None = None
+    difference: Interval | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One score of all entries.
+
+    :param ahead: the time ahead, such as ``60 min``; None: over all steps.
+    :param cells: by label; an entry that cannot give the score has none.
+    """
+
+    number: str
+    unit: str
+    direction: str
+    ahead: str | None
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class SetComparison:
+    """One test set.
+
+    :param number: what the tests are of: the first that every entry gives.
+    :param tests: Wilcoxon's over each pair of entries, corrected by Holm.
+    :param ranking: Friedman's test and Nemenyi's critical difference, of three or more entries.
+    :param skill: against the reference, by label; ``wins`` the win rates.
+    :param notes: what could not be had, and why.
+    """
+
+    windows: int
+    patients: int
+    rows: Sequence[Row]
+    number: str | None = None
+    tests: Sequence[PairTest] = ()
+    ranking: Ranking | None = None
+    skill: Mapping[str, float] = field(default_factory=dict)
+    wins: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several entries on the same windows."""
+
+    scored: Sequence[Scored]
+    reference: str
+    unit: str
+    sets: Mapping[str, SetComparison]
+
+
+def score_entries(
+    entries: Sequence[Entry], metrics: Sequence[str] = (), unit: str | None = None, on: str | None = None
+) -> list[Scored]:
+    """Score every entry by the same metrics, and refuse those that were not tested on the same windows.
+
+    :param metrics: names; by default all that the runs' own configs name.
+    :param on: the only test set to look at.
+    :raises DataError: naming the part of the protocol that differs.
+    """
+    names = list(metrics) or list(
+        dict.fromkeys(name for entry in entries for run in entry.runs for name in run.facts["metrics"])
+    )
+    chosen = [host().metric(name) for name in names]
+    found: list[Scored] = []
+    protocols: list[Protocol] = []
+    for entry in entries:
+        protocol = Protocol()
+        scoring = Scoring(ForecastFile(entry.runs[0].forecasts_path).task, chosen, unit, item_steps=True)
+        for run in entry.runs:
+            scoring.add_run(protocol.watch(run, on))
+        if not protocol.windows:
+            had = ", ".join(name for name in entry.runs[0].facts["windows"] if name not in ("train", "validation"))
+            raise DataError(
+                f"{entry.label} has no test window{f' in {on}' if on else ''}", f"it has {had or 'no test set'}"
+            )
+        protocol.refuse_doubles()
+        if protocols:
+            check_same(entries[0].label, protocols[0], entry.label, protocol)
+        protocols.append(protocol)
+        found.append(Scored(entry, scoring.scores(), scoring))
+    return found
+
+
+def compare(
+    entries: Sequence[Entry],
+    metrics: Sequence[str] = (),
+    unit: str | None = None,
+    on: str | None = None,
+    reference: str | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Score every entry on the same windows, with intervals over people and differences to one of them.
+
+    :param reference: the label of the entry that the others are set against; by default the first.
+    :raises DataError: as :func:`score_entries`, and for a reference that is not there.
+    """
+    labels = [entry.label for entry in entries]
+    against = reference or labels[0]
+    if against not in labels:
+        raise DataError(f"no entry is called {against!r}", f"there are {', '.join(labels)}")
+    scored = score_entries(entries, metrics, unit, on)
+    names = [name for name in scored[0].scores.sets if name != VALIDATION]
+    sets = {name: _set(scored, name, against, seed) for name in names}
+    return Comparison(scored, against, scored[0].scoring.unit, sets)
+
+
+def _set(scored: Sequence[Scored], name: str, against: str, seed: int) -> SetComparison:
+    metrics = scored[0].scoring.metrics  # the same for all
+    rows: list[Row] = []
+    notes: dict[str, None] = {}
+    for metric in metrics:
+        samples = {
+            one.entry.label: one.scores.samples[name][metric.name]
+            for one in scored
+            if metric.name in one.scores.samples[name]
+        }
+        if samples and not rows:
+            rows += _ahead_rows(scored, name, metric, against, seed, notes)
+        rows += _rows(metric, samples, against, scored[0].scoring.unit, None, seed, notes)
+    one = scored[0].scores.sets[name]
+    patients = len(scored[0].scores.items_of(name))
+    return SetComparison(one["windows"], patients, rows, **_tests(scored, name, metrics, against, notes))
+
+
+def _ahead_rows(
+    scored: Sequence[Scored], name: str, metric: Metric, against: str, seed: int, notes: dict[str, None]
+) -> list[Row]:
+    """Return the rows of the first metric by time ahead."""
+    rows: list[Row] = []
+    if not (metric.steps and metric.additive and metric.per_item is None):
+        return rows
+    task = scored[0].scoring.task.model_dump(mode="json")
+    for ahead, step in headline_steps(task).items():
+        samples = {}
+        for one in scored:
+            if metric.name in one.scores.samples[name]:
+                whole = one.scoring.sets[name].sample(metric, steps=True)
+                if any(part.ndim < 2 for part in whole.sums.values()):
+                    return rows
+                at_step = {key: part[:, step - 1] for key, part in whole.sums.items()}
+                samples[one.entry.label] = Sample(metric, whole.items, at_step)
+        rows += _rows(metric, samples, against, scored[0].scoring.unit, ahead, seed, notes)
+    return rows
+
+
+def _rows(
+    metric: Metric,
+    samples: Mapping[str, Sample],
+    against: str,
+    unit: str,
+    ahead: str | None,
+    seed: int,
+    notes: dict[str, None],
+) -> list[Row]:
+    cells: dict[str, dict[str, Cell]] = {}
+    for label, sample in samples.items():
+        found: Mapping[str, Interval] = {}
+        apart: Mapping[str, Interval] = {}
+        try:
+            found = intervals(sample, seed)
+            if label != against and against in samples:
+                apart = differences(sample, samples[against], seed)
+        except DataError as error:
+            notes[f"no intervals: {error.message}"] = None
+        for number, value in sample.overall().items():
+            cells.setdefault(number, {})[label] = Cell(value, found.get(number), apart.get(number))
+    return [
+        Row(
+            number,
+            metric.units.get(number, metric.unit).replace("target", unit),
+            metric.directions.get(number, metric.direction),
+            ahead,
+            own,
+        )
+        for number, own in cells.items()
+    ]
+
+
+def _tests(
+    scored: Sequence[Scored], name: str, metrics: Sequence[Metric], against: str, notes: dict[str, None]
+) -> dict[str, Any]:
+    """Return what is tested over people: of the first number that every entry gives."""
+    rows = {one.entry.label: one.scores.items_of(name) for one in scored}
+    shared = [metric for metric in metrics if all(metric.name in one.scores.samples[name] for one in scored)]
+    if len(scored) < 2 or not shared:
+        return {"notes": tuple(notes)}
+    number, metric = next(iter(scored[0].scores.samples[name][shared[0].name].overall())), shared[0]
+    values = np.array([[row[number] for row in own] for own in rows.values()])
+    kept = np.isfinite(values).all(axis=0)
+    if not kept.all():
+        notes[f"{int((~kept).sum())} of {kept.size} people have no {number} and are left out of the tests"] = None
+    table = dict(zip(rows, values[:, kept], strict=True))
+    try:
+        check_patients(int(kept.sum()))
+    except DataError as error:
+        notes[f"no tests: {error.message}"] = None
+        return {"number": number, "notes": tuple(notes)}
+    direction = metric.directions.get(number, metric.direction)
+    found: dict[str, Any] = {"number": number, "tests": wilcoxon_holm(table)}
+    if direction != "none" and len(scored) > 2:
+        found["ranking"] = friedman_nemenyi(table, direction)
+    if direction == "lower" and (values >= 0).all():
+        found["skill"] = {label: skill_score(own, table[against]).score for label, own in table.items()}
+        found["wins"] = dict(win_rate(table).rates)
+    return found | {"notes": tuple(notes)}
