@@ -121,7 +121,8 @@ def coverage(design: str, patients: int, studies: int, resamples: int) -> dict[s
             pairs[name].append(method(drawn, patients))
     found = {}
     for name in METHODS:
-        low, high = np.nan_to_num(np.array(pairs[name]), nan=np.inf).T
+        low, high = np.array(pairs[name]).T
+        low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
         bounded = np.isfinite(low) & np.isfinite(high)
         found[name] = {
             "covered": float(((low <= truth) & (truth <= high)).mean()),

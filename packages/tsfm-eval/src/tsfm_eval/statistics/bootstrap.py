@@ -34,15 +34,15 @@ class Interval:
     """A number with its confidence interval.
 
     :param estimate: of all patients.
-    :param low: lower bound; NaN where the patients set none: fewer than 5 of them move the number, or those that do are
-        missing from too many resamples.
+    :param low: lower bound; NaN where the patients set none: fewer than 5 of them contribute, leaving one out moves
+        nothing, or those that do move it are missing from too many resamples.
     :param high: upper bound, likewise.
     :param level: the confidence level, such as 0.95.
     :param patients: those that have anything scored.
-    :param moved_by: those without whom the estimate would be another one: for recall, those who had events.
+    :param contributing: those of them that have anything the number is made of: for recall, those who had events.
     :param undefined: resamples in which the number has no value (for recall: without an event); they are left out.
-    :param reliable: whether at least 10 patients move the number, both bounds are there, and at most 1 % of the
-        resamples are undefined.
+    :param reliable: whether at least 10 patients contribute, both bounds are there, and at most 1 % of the resamples
+        are undefined.
     """
 
     estimate: float
@@ -50,7 +50,7 @@ class Interval:
     high: float
     level: float
     patients: int
-    moved_by: int
+    contributing: int
     undefined: int
     reliable: bool
 
@@ -158,11 +158,11 @@ def _check(resamples: int, level: float, method: str, seed: int) -> None:
 
 
 def _interval(drawn: Resampled, level: float, method: Method, bounds: tuple[float, float], patients: int) -> Interval:
-    moved_by = int((drawn.without != drawn.estimate).sum()) if np.isfinite(drawn.estimate) else 0
     defined = np.isfinite(drawn.values)
     undefined = int((~defined).sum())
+    contributing = drawn.contributing if np.isfinite(drawn.estimate) else 0
     low = high = np.nan
-    if moved_by >= FEWEST and defined.any():
+    if contributing >= FEWEST and (drawn.without != drawn.estimate).any() and defined.any():
         tail = (1.0 - level) / 2.0
         if method == "studentised":
             pair = studentised(drawn, expanded(tail, patients))
@@ -171,5 +171,7 @@ def _interval(drawn: Resampled, level: float, method: Method, bounds: tuple[floa
         else:
             pair = tails(drawn.values[defined], tail, 1.0 - tail)
         low, high = (float(one) if np.isfinite(one) else np.nan for one in np.clip(pair, *bounds))
-    reliable = moved_by >= RELIABLE and undefined <= UNDEFINED * len(drawn.values) and np.isfinite([low, high]).all()
-    return Interval(drawn.estimate, low, high, level, patients, moved_by, undefined, bool(reliable))
+    reliable = (
+        contributing >= RELIABLE and undefined <= UNDEFINED * len(drawn.values) and np.isfinite([low, high]).all()
+    )
+    return Interval(drawn.estimate, low, high, level, patients, contributing, undefined, bool(reliable))

@@ -17,7 +17,7 @@ from tsfm_eval.statistics.tables import complete_table
 
 __all__ = ["PairTest", "holm", "wilcoxon_holm"]
 
-#: Up to so many differences without ties, the distribution of the statistic is counted out.
+#: Up to so many differences, the distribution of the statistic is counted out.
 EXACT = 50
 
 
@@ -32,8 +32,8 @@ class PairTest:
     :param p_holm: corrected for all pairs of the table.
     :param effect: rank-biserial, ``(W+ - W-) / (W+ + W-)``: 1 where a's score is the larger one throughout, -1 where
         b's is; NaN where no patient differs.
-    :param distribution: ``exact``, or ``normal`` with corrections for ties and continuity: with ties, or more than 50
-        differences.
+    :param distribution: ``exact``, ties or not; for more than 50 differences ``normal``, corrected for ties and
+        continuity.
     """
 
     a: str
@@ -95,6 +95,20 @@ def _signed_ranks(difference: Floats) -> tuple[float, float, float, Literal["exa
         return 0.0, 1.0, float("nan"), "exact"
     ranks = stats.rankdata(np.abs(given))
     more, less = float(ranks[given > 0].sum()), float(ranks[given < 0].sum())
-    exact = given.size <= EXACT and len(np.unique(ranks)) == given.size
-    found = stats.wilcoxon(given, method="exact" if exact else "approx", correction=not exact)
-    return min(more, less), float(found.pvalue), (more - less) / (more + less), "exact" if exact else "normal"
+    if given.size > EXACT:
+        p = float(stats.wilcoxon(given, method="approx", correction=True).pvalue)
+    elif len(np.unique(ranks)) == given.size:
+        p = float(stats.wilcoxon(given, method="exact").pvalue)
+    else:
+        p = _exact_with_ties(ranks, min(more, less))
+    return min(more, less), p, (more - less) / (more + less), "exact" if given.size <= EXACT else "normal"
+
+
+def _exact_with_ties(ranks: Floats, statistic: float) -> float:
+    """Return the two-sided p-value over all signs of these ranks, which scipy counts for ranks without ties only."""
+    doubled = np.rint(2 * ranks).astype(np.int64)  # mean ranks are halves
+    ways = np.zeros(int(doubled.sum()) + 1)
+    ways[0] = 1.0
+    for rank in doubled:
+        ways[rank:] += ways[:-rank].copy()
+    return float(min(1.0, 2 * ways[: round(2 * statistic) + 1].sum() / 2.0 ** len(ranks)))

@@ -16,6 +16,9 @@ __all__ = ["Finish", "Resampled", "resample"]
 #: ``finish(sums)`` of a metric: named numbers from the sums of its parts.
 Finish = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
+#: The same for rows of sums, which there are so many of.
+Call = Callable[[Mapping[str, Floats], int], dict[str, Floats]]
+
 #: Resamples times patients that are held at a time.
 CELLS = 1 << 20
 
@@ -25,12 +28,14 @@ class Resampled:
     """One number, as the patients gave it and as resampled patients would have.
 
     :param estimate: of all patients.
+    :param contributing: patients that have anything of the parts that the number is made of.
     :param without: ``[I]``, of all but one.
     :param values: ``[B]``, of each resample.
     :param errors: ``[B]``, the jackknife standard error of each resample; empty where it was not asked for.
     """
 
     estimate: float
+    contributing: int
     without: Floats
     values: Floats
     errors: Floats
@@ -65,9 +70,15 @@ def resample(
                 spread = np.full(weights.shape, np.nan)
                 spread[drawn] = rest
                 errors[name].append(jackknife_error(spread, weights))
-    joined = {name: np.concatenate(errors[name]) if with_errors else np.empty(0) for name in estimate}
+    contributing = _contributing(parts, everyone, estimate, call)
     return {
-        name: Resampled(float(estimate[name][0]), without[name], np.concatenate(values[name]), joined[name])
+        name: Resampled(
+            estimate=float(estimate[name][0]),
+            contributing=contributing[name],
+            without=without[name],
+            values=np.concatenate(values[name]),
+            errors=np.concatenate(errors[name]) if with_errors else np.empty(0),
+        )
         for name in estimate
     }
 
@@ -107,7 +118,28 @@ def _left_out(parts: Mapping[str, Floats], sums: Mapping[str, Floats], weights: 
     return rest
 
 
-def _elementwise(finish: Finish) -> Callable[[Mapping[str, Floats], int], dict[str, Floats]]:
+def _contributing(
+    parts: Mapping[str, Floats], everyone: Mapping[str, Floats], estimate: Mapping[str, Floats], call: Call
+) -> dict[str, int]:
+    """Count the patients that have anything of a part on which the number depends: which moves it, when it is moved."""
+    some = dict.fromkeys(estimate, np.zeros(len(next(iter(parts.values()))), dtype=bool))
+    raised = {name: total + _ramp(total) for name, total in everyone.items()}  # without zeros, which hide the others
+    before = call(raised, 1)
+    for moved, part in parts.items():
+        own = (part != 0).any(axis=tuple(range(1, part.ndim)))
+        for name, number in call({**raised, moved: raised[moved] + _ramp(raised[moved])}, 1).items():
+            if number[0] != before[name][0]:
+                some[name] = some[name] | own
+    return {name: int(marks.sum()) for name, marks in some.items()}
+
+
+def _ramp(total: Floats) -> Floats:
+    """Return a small change of ``total``, another one for each element."""
+    steps = np.arange(1, total.size + 1).reshape(total.shape) / total.size
+    return np.asarray(1e-3 * steps * np.maximum(np.abs(total), 1.0))
+
+
+def _elementwise(finish: Finish) -> Call:
     def call(sums: Mapping[str, Floats], rows: int) -> dict[str, Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):
             numbers = {name: np.asarray(number, dtype=np.float64) for name, number in finish(sums).items()}
@@ -122,7 +154,7 @@ def _elementwise(finish: Finish) -> Callable[[Mapping[str, Floats], int], dict[s
     return call
 
 
-def _by_row(finish: Finish) -> Callable[[Mapping[str, Floats], int], dict[str, Floats]]:
+def _by_row(finish: Finish) -> Call:
     def call(sums: Mapping[str, Floats], rows: int) -> dict[str, Floats]:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = [finish({name: part[row] for name, part in sums.items()}) for row in range(rows)]

@@ -42,7 +42,7 @@ class PatientSums:
             raise DataError(f"patient {twice} has two rows of sums", "give rows of windows to patient_sums")
         scored = np.zeros(len(ids), dtype=bool)
         for part in parts.values():
-            scored |= (part.reshape(len(ids), -1) != 0).any(axis=1)
+            scored |= (part != 0).any(axis=tuple(range(1, part.ndim)))
         order = np.argsort(ids, kind="stable")
         order = order[scored[order]]
         object.__setattr__(self, "item_id", ids[order])

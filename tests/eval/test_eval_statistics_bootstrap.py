@@ -1,0 +1,253 @@
+"""Intervals over patients: against a plain loop, scipy's bootstrap and studies whose truth is known."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tsfm_core import DataError
+from tsfm_eval.pairs import ratio
+from tsfm_eval.statistics.bootstrap import bootstrap, bootstrap_mean, patient_bootstrap
+from tsfm_eval.statistics.sums import PatientSums, patient_sums
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+METHODS = ("studentised", "bca", "percentile")
+
+
+def rmse(sums):
+    mean = ratio(sums["loss"], sums["count"])
+    return {"rmse": np.sqrt(mean), "mse": mean}
+
+
+def recall(sums):
+    return {"recall": ratio(sums["found"], sums["events"])}
+
+
+def names(count):
+    return [f"p{at:02}" for at in range(count)]
+
+
+@pytest.fixture
+def windows():
+    """Rows of 14 patients with unlike errors and unlike numbers of windows."""
+    rng = np.random.default_rng(5)
+    who = np.repeat(np.arange(14), rng.integers(1, 40, 14))
+    loss = rng.chisquare(3, len(who)) * (1.0 + who)
+    ids = np.array(names(14))[who]
+    return ids, {"loss": loss, "count": np.ones(len(who))}
+
+
+def by_loop(ids, parts, resamples, level, method):
+    """The same with each patient's rows repeated: no sums, no weights but those that say who was drawn."""
+    people = sorted(set(ids))
+    rows = [parts["loss"][ids == one] for one in people]
+    n = len(rows)
+
+    def score(chosen):
+        joined = np.concatenate([rows[one] for one in chosen])
+        return float(np.sqrt(joined.mean()))
+
+    def error(chosen):
+        rest = [score(chosen[:at] + chosen[at + 1 :]) for at in range(n)]
+        return float(np.sqrt((n - 1) * np.var(rest)))
+
+    everyone = list(range(n))
+    estimate = score(everyone)
+    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), resamples)
+    draws = [np.repeat(everyone, weight).tolist() for weight in weights]
+    values = np.array([score(draw) for draw in draws])
+    tail = (1 - level) / 2
+    rank = int((resamples + 1) * tail)
+    if method == "studentised":
+        t = np.sort([(value - estimate) / error(draw) for value, draw in zip(values, draws, strict=True)])
+        rank = int((resamples + 1) * stats.norm.cdf(stats.t(n - 1).ppf(tail)))
+        return estimate - t[-rank] * error(everyone), estimate - t[rank - 1] * error(everyone)
+    ordered = np.sort(values)
+    if method == "percentile":
+        return ordered[rank - 1], ordered[-rank]
+    bias = stats.norm.ppf((values < estimate).mean())
+    rest = np.array([score(everyone[:at] + everyone[at + 1 :]) for at in everyone])
+    acceleration = stats.skew(-rest) / (6 * np.sqrt(n))
+    low, high = (
+        stats.norm.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in stats.norm.ppf([tail, 1 - tail])
+    )
+    return ordered[int((resamples + 1) * low) - 1], ordered[int(np.ceil((resamples + 1) * high)) - 1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_against_a_loop_over_repeated_patients(windows, method):
+    ids, parts = windows
+    found = patient_bootstrap(ids, parts, rmse, resamples=1000, level=0.9, method=method)["rmse"]
+    assert found.estimate == pytest.approx(np.sqrt(parts["loss"].mean()), rel=1e-12)
+    assert (found.low, found.high) == pytest.approx(by_loop(ids, parts, 1000, 0.9, method), rel=1e-9)
+    assert (found.level, found.patients, found.contributing, found.undefined, found.reliable) == (0.9, 14, 14, 0, True)
+
+
+@pytest.mark.parametrize(("method", "scipys"), [("bca", "BCa"), ("percentile", "percentile")])
+def test_against_scipy(method, scipys):
+    values = np.random.default_rng(2).lognormal(0, 0.8, 25)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=30_000, method=scipys, rng=1).confidence_interval
+    found = bootstrap_mean(names(25), values, resamples=30_000, method=method)
+    assert found.estimate == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.02 * (expected.high - expected.low))
+
+
+def test_studentised_is_students_t_where_that_is_right():
+    values = stats.norm.ppf((np.arange(60) + 0.5) / 60)
+    found = bootstrap_mean(names(60), values, resamples=20_000)
+    t = stats.t.interval(0.95, 59, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(t, rel=0.05)
+
+
+@pytest.mark.parametrize(("design", "percentile_is_enough"), [("mean, normal", True), ("rmse, skewed", False)])
+def test_covers_the_truth(monkeypatch, design, percentile_is_enough):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    found = importlib.import_module("intervals").coverage(design, patients=30, studies=600, resamples=600)
+    assert 0.93 <= found["studentised"]["covered"] <= 0.97
+    assert (found["percentile"]["covered"] >= 0.93) is percentile_is_enough
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_order_of_patients_does_not_matter_and_the_seed_does(windows, method):
+    ids, parts = windows
+    people = np.array(names(14))
+    order = np.concatenate([np.flatnonzero(ids == one) for one in people[::-1]])
+    options = {"resamples": 1000, "method": method}
+    found = patient_bootstrap(ids, parts, rmse, **options)
+    assert patient_bootstrap(ids[order], {name: part[order] for name, part in parts.items()}, rmse, **options) == found
+    assert patient_bootstrap(ids, parts, rmse, seed=1, **options) != found
+    sums = patient_sums(ids, parts)
+    turned = PatientSums(sums.item_id[::-1], {name: part[::-1] for name, part in sums.parts.items()})
+    assert bootstrap(turned, rmse, **options) == found
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_finish_that_takes_one_row_at_a_time(windows, method):
+    ids, parts = windows
+    # two levels in a part: the mean of their roots
+    split = np.stack([parts["loss"], 4 * parts["loss"]], axis=1)
+
+    def mean_of_roots(sums):
+        return {"rmse": float(np.sqrt(sums["loss"] / sums["count"]).mean())}
+
+    found = patient_bootstrap(ids, parts | {"loss": split}, mean_of_roots, resamples=1000, method=method)["rmse"]
+    plain = patient_bootstrap(ids, parts, rmse, resamples=1000, method=method)["rmse"]
+    assert (found.estimate, found.low, found.high) == pytest.approx(
+        tuple(1.5 * one for one in (plain.estimate, plain.low, plain.high)), rel=1e-9
+    )
+
+
+def test_many_patients_are_drawn_in_pieces():
+    values = np.random.default_rng(3).normal(5, 1, 1500)
+    found = bootstrap_mean(names(1500), values, resamples=1000, method="percentile")
+    weights = np.random.default_rng(0).multinomial(1500, np.full(1500, 1 / 1500), 1000)
+    by_name = values[np.argsort(names(1500))]
+    drawn = np.sort([(weight * by_name).mean() for weight in weights])
+    assert (found.low, found.high) == pytest.approx((drawn[24], drawn[-25]), rel=1e-12)
+
+
+@pytest.mark.parametrize(("patients", "reliable"), [(5, False), (9, False), (10, True)])
+def test_few_patients_are_marked(patients, reliable):
+    found = bootstrap_mean(names(patients), np.arange(patients) % 5 + 1.0, resamples=2000, level=0.9)
+    assert found.low < found.estimate < found.high
+    assert (found.patients, found.reliable) == (patients, reliable)
+
+
+@pytest.mark.parametrize("patients", range(5))
+def test_fewer_than_five_are_refused(patients):
+    with pytest.raises(DataError, match=f"{patients} patients are too few .* read as certainty; .*at least 5"):
+        bootstrap_mean(names(patients), np.arange(patients) + 1.0)
+
+
+def test_patients_without_anything_scored_do_not_count(windows):
+    ids, parts = windows
+    more = {name: np.append(part, [0.0, 0.0]) for name, part in parts.items()}
+    assert patient_bootstrap([*ids, "x", "y"], more, rmse) == patient_bootstrap(ids, parts, rmse)
+    values = np.append(np.arange(12.0), np.nan)
+    assert bootstrap_mean(names(13), values) == bootstrap_mean(names(12), values[:12])
+
+
+def test_resamples_without_a_value_are_counted():
+    # 6 of 20 have events: (14 / 20)^20 = 0.08 % of the resamples have none
+    events = np.array([4.0, 2, 3, 5, 1, 2, *[0] * 14])
+    sums = PatientSums(
+        names(20), {"events": events, "found": np.array([3.0, 2, 1, 4, 0, 1, *[0] * 14]), "days": events + 1}
+    )
+    weights = np.random.default_rng(0).multinomial(20, np.full(20, 0.05), 10_000)
+    found = bootstrap(sums, recall, bounds={"recall": (0, 1)})["recall"]
+    assert found.undefined == (weights @ events == 0).sum() > 0
+    assert (found.patients, found.contributing, found.reliable) == (20, 6, False)
+    assert found.estimate == pytest.approx(11 / 17)
+    assert 0 <= found.low < found.estimate < found.high <= 1
+    free = bootstrap(sums, recall)["recall"]
+    assert (found.low, found.high) == (max(free.low, 0), min(free.high, 1)) != (free.low, free.high)
+
+
+@pytest.mark.parametrize(("events", "estimate"), [([3, 1, 2, 4, *[0] * 16], 0.8), ([0] * 20, np.nan)])
+def test_a_number_of_fewer_than_five_has_no_interval(events, estimate):
+    found = np.maximum(np.array(events) - np.eye(20)[0] - np.eye(20)[3], 0)
+    sums = PatientSums(names(20), {"events": np.array(events), "found": found, "days": np.ones(20)})
+    found = bootstrap(sums, recall)["recall"]
+    assert found.estimate == pytest.approx(estimate, nan_ok=True)
+    assert np.isnan([found.low, found.high]).all()
+    assert (found.patients, found.contributing) == (20, np.count_nonzero(events))
+    assert (found.reliable, found.excludes_zero) == (False, False)
+
+
+def test_what_never_happened_has_no_interval():
+    found = bootstrap(PatientSums(names(30), {"events": np.full(30, 50), "found": np.zeros(30)}), recall)["recall"]
+    assert (found.estimate, found.contributing, found.reliable) == (0, 30, False)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_a_patient_that_has_it_all_leaves_nothing_behind():
+    # the sum of the others is 0, whatever 0.1 + 0.2 - 0.1 - 0.2 is in binary
+    loss = np.array([0.1, *[0.0] * 11])
+    found = bootstrap(PatientSums(names(12), {"loss": loss, "count": np.full(12, 0.3)}), rmse)["rmse"]
+    assert found.estimate == pytest.approx(np.sqrt(0.1 / 3.6))
+    assert not np.isnan(found.low)
+    assert np.isnan(found.high)  # a third of the resamples do not hold that patient: they set no bound
+    assert not found.reliable
+
+
+PARTS = {"loss": np.arange(6.0), "count": np.ones(6)}
+
+
+@pytest.mark.parametrize(
+    ("ids", "parts", "options", "said"),
+    [
+        (names(6), {}, {}, "no parts to sum"),
+        (names(6), PARTS | {"loss": np.ones(5)}, {}, r"part loss has shape \[5\], item_id \[6\]"),
+        (names(6), PARTS | {"loss": 3.0}, {}, r"part loss has shape \[\], item_id \[6\]"),
+        (names(6), PARTS | {"loss": [np.nan] * 6}, {}, "part loss has values that are not finite"),
+        (names(6), PARTS | {"loss": [np.inf] * 6}, {}, "part loss has values that are not finite"),
+        (names(6), PARTS | {"loss": list("abcdef")}, {}, "part loss is not an array of numbers"),
+        (names(6), PARTS | {"loss": [[1], [1, 2], 3, 4, 5, 6]}, {}, "part loss is not an array of numbers"),
+        ([*names(5), None], PARTS, {}, "item_id has a missing value"),
+        ([*names(5), np.nan], PARTS, {}, "item_id has a missing value"),
+        ([names(6)], PARTS, {}, r"item_id has shape \[1, 6\]"),
+        (names(6), PARTS, {"level": 95}, "level 95 is not between 0 and 1"),
+        (names(6), PARTS, {"level": np.nan}, "level nan is not between 0 and 1"),
+        (names(6), PARTS, {"level": "high"}, "level 'high' is not between 0 and 1"),
+        (names(6), PARTS, {"resamples": 100}, "100 resamples are too few"),
+        (names(6), PARTS, {"resamples": 1e4}, "10000.0 resamples"),
+        (names(6), PARTS, {"seed": -1}, "seed -1 is not a whole number"),
+        (names(6), PARTS, {"seed": None}, "seed None is not a whole number"),
+        (names(6), PARTS, {"method": "basic"}, "method 'basic' is not known; known: studentised, bca, percentile"),
+        (names(6), PARTS, {"bounds": {"mae": (0, 1)}}, "no number 'mae' to bound; the numbers are rmse, mse"),
+    ],
+)
+def test_mistakes_are_sentences(ids, parts, options, said):
+    with pytest.raises(DataError, match=said):
+        patient_bootstrap(ids, parts, rmse, **options)
+
+
+def test_mistakes_in_sums_are_sentences():
+    with pytest.raises(DataError, match="patient p01 has two rows of sums"):
+        PatientSums(["p01", "p00", "p01"], {"loss": np.ones(3)})
+    with pytest.raises(DataError, match=r"values has shape \[2\], item_id \[3\]"):
+        bootstrap_mean(names(3), [1.0, 2.0])
+    with pytest.raises(DataError, match="finish gave x the shape"):
+        bootstrap(PatientSums(names(6), PARTS), lambda sums: {"x": sums["loss"].mean()})
