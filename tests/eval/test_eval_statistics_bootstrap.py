@@ -1,6 +1,7 @@
 """Intervals over patients: against a plain loop, scipy's bootstrap and studies whose truth is known."""
 
 import importlib
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,8 @@ def test_against_a_loop_over_repeated_patients(windows, method):
 @pytest.mark.parametrize(("method", "scipys"), [("bca", "BCa"), ("percentile", "percentile")])
 def test_against_scipy(method, scipys):
     values = np.random.default_rng(2).lognormal(0, 0.8, 25)
-    expected = stats.bootstrap((values,), np.mean, n_resamples=30_000, method=scipys, rng=1).confidence_interval
+    seed = "rng" if "rng" in inspect.signature(stats.bootstrap).parameters else "random_state"  # before scipy 1.15
+    expected = stats.bootstrap((values,), np.mean, n_resamples=30_000, method=scipys, **{seed: 1}).confidence_interval
     found = bootstrap_mean(names(25), values, resamples=30_000, method=method)
     assert found.estimate == pytest.approx(values.mean())
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.02 * (expected.high - expected.low))
@@ -224,6 +226,7 @@ PARTS = {"loss": np.arange(6.0), "count": np.ones(6)}
         (names(6), PARTS | {"loss": [np.nan] * 6}, {}, "part loss has values that are not finite"),
         (names(6), PARTS | {"loss": [np.inf] * 6}, {}, "part loss has values that are not finite"),
         (names(6), PARTS | {"loss": list("abcdef")}, {}, "part loss is not an array of numbers"),
+        (names(6), PARTS | {"loss": np.array(["1", 2, 3, 4, 5, 6], dtype=object)}, {}, "part loss is not an array"),
         (names(6), PARTS | {"loss": [[1], [1, 2], 3, 4, 5, 6]}, {}, "part loss is not an array of numbers"),
         ([*names(5), None], PARTS, {}, "item_id has a missing value"),
         ([*names(5), np.nan], PARTS, {}, "item_id has a missing value"),

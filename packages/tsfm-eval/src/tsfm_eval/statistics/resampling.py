@@ -11,7 +11,7 @@ import numpy as np
 from tsfm_core import DataError
 from tsfm_eval.statistics.sums import Floats
 
-__all__ = ["Finish", "Resampled", "resample"]
+__all__ = ["Finish", "Resampled", "jackknife_error", "resample"]
 
 #: ``finish(sums)`` of a metric: named numbers from the sums of its parts.
 Finish = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -19,7 +19,7 @@ Finish = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 #: The same for rows of sums, which there are so many of.
 Call = Callable[[Mapping[str, Floats], int], dict[str, Floats]]
 
-#: Resamples times patients that are held at a time.
+#: Resamples times patients times elements of a part that are held at a time.
 CELLS = 1 << 20
 
 
@@ -60,7 +60,8 @@ def resample(
     without = call(_left_out(parts, everyone, ones), patients)
     values: dict[str, list[Floats]] = {name: [] for name in estimate}
     errors: dict[str, list[Floats]] = {name: [] for name in estimate}
-    for weights in _weights(patients, resamples, seed):
+    width = max(part[0].size for part in parts.values())
+    for weights in _weights(patients, resamples, seed, max(1, CELLS // (patients * width))):
         sums = {name: np.tensordot(weights, part, axes=1) for name, part in parts.items()}
         for name, value in call(sums, len(weights)).items():
             values[name].append(value)
@@ -99,9 +100,8 @@ def jackknife_error(without: Floats, weights: Floats) -> Floats:
     return error
 
 
-def _weights(patients: int, resamples: int, seed: int) -> Iterator[Floats]:
+def _weights(patients: int, resamples: int, seed: int, rows: int) -> Iterator[Floats]:
     rng = np.random.default_rng(seed)
-    rows = max(1, CELLS // patients)
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
         yield rng.multinomial(patients, np.full(patients, 1.0 / patients), size).astype(np.float64)

@@ -77,7 +77,8 @@ def as_floats(values: Any, name: str) -> Floats:
     """
     try:
         array = np.asarray(values)
-        if array.dtype.kind not in "biuf" and array.dtype != object:
+        text = array.dtype == object and any(isinstance(one, str) for one in array.flat)
+        if text or array.dtype.kind not in "biufO":
             raise TypeError
         return array.astype(np.float64)
     except (TypeError, ValueError):

@@ -21,9 +21,9 @@ def as_table(table: Mapping[str, npt.ArrayLike]) -> tuple[tuple[str, ...], Float
 
     :raises DataError: for fewer than two models, rows of different lengths, or values that are not numbers.
     """
-    if len(table) < 2:
-        raise DataError(f"a comparison of {len(table)} models says nothing", "give the scores of two or more")
     rows = {name: as_floats(values, f"the row of {name}") for name, values in table.items()}
+    if len(rows) < 2:  # of a frame, len(table) would count the patients
+        raise DataError(f"a comparison of {len(rows)} models says nothing", "give the scores of two or more")
     shapes = {name: list(row.shape) for name, row in rows.items()}
     first, shape = next(iter(shapes.items()))
     for name, other in shapes.items():
