@@ -9,9 +9,25 @@ import numpy.typing as npt
 
 from tsfm_core import Block, DataError
 
-__all__ = ["Floats", "check_shapes", "complete", "quantile_pairs", "ratio"]
+__all__ = ["Floats", "check_shapes", "complete", "floats", "level_array", "quantile_arrays", "quantile_pairs", "ratio"]
 
 Floats = npt.NDArray[np.float64]
+
+
+def floats(name: str, values: npt.ArrayLike) -> Floats:
+    """Return ``values`` as float64, NaN where a masked array hides one.
+
+    :raises DataError: for text, dates, complex numbers and lists of unequal length.
+    """
+    try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.where(np.ma.getmaskarray(values), np.nan, np.asarray(values, dtype=np.float64))
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise ValueError(array.dtype.name)
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} is no array of numbers", "give numbers, NaN where one is missing") from error
 
 
 def check_shapes(**arrays: npt.NDArray[Any]) -> None:
@@ -37,6 +53,38 @@ def quantile_pairs(block: Block) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return the quantiles ``[n, Q, H]``, and ``[n, H]`` where the truth and all of them are finite."""
     assert block.quantiles is not None, "core gives quantile metrics no block without quantiles"
     return block.quantiles, np.isfinite(block.truth) & np.isfinite(block.quantiles).all(axis=1)
+
+
+def level_array(levels: npt.ArrayLike) -> Floats:
+    """Return quantile levels as an array ``[Q]``.
+
+    :raises DataError: for none, one that is not between 0 and 1, or more than one axis.
+    """
+    level = floats("levels", levels)
+    if level.ndim != 1 or not level.size:
+        raise DataError(
+            f"shapes do not fit: levels {list(level.shape)}", "give levels as a list, such as [0.1, 0.5, 0.9]"
+        )
+    wrong = level[~((level > 0) & (level < 1))]
+    if wrong.size:
+        raise DataError(f"{wrong[0]:g} is no quantile level", "a level lies between 0 and 1")
+    return level
+
+
+def quantile_arrays(quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> tuple[Floats, tuple[float, ...]]:
+    """Return quantiles ``[..., Q]`` with their levels first, ``[Q, ...]``, both ascending: crossings are sorted away.
+
+    :raises DataError: for shapes that do not fit, and for levels that are not distinct numbers between 0 and 1.
+    """
+    forecast, level = floats("quantiles", quantiles), level_array(levels)
+    if forecast.ndim == 0 or forecast.shape[-1] != level.size:
+        shapes = f"quantiles {list(forecast.shape)}, levels {list(level.shape)}"
+        raise DataError(f"shapes do not fit: {shapes}", "quantiles need a last axis for the levels")
+    ascending = np.sort(level)
+    twice = ascending[1:][np.diff(ascending) == 0]
+    if twice.size:
+        raise DataError(f"level {twice[0]:g} is given twice", "give each level once")
+    return np.moveaxis(np.sort(forecast, axis=-1), -1, 0), tuple(ascending.tolist())
 
 
 def ratio(total: Any, count: Any) -> Any:
