@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tsfm_core import Block, DataError, Metric
 from tsfm_eval.pairs import Floats, check_shapes, floats, quantile_arrays, quantile_pairs, ratio
 
-__all__ = ["LOW", "METRICS", "brier", "clamped_share", "level_below", "probability_below"]
+__all__ = ["LOW", "METRICS", "brier", "checked_threshold", "clamped_share", "level_below", "probability_below"]
 
 #: The thresholds of low glucose, strict, each in both units: data are judged in their own.
 LOW = {"lt70": {"mg/dL": 70.0, "mmol/L": 3.9}, "lt54": {"mg/dL": 54.0, "mmol/L": 3.0}}
@@ -32,7 +32,7 @@ def probability_below(quantiles: npt.ArrayLike, levels: npt.ArrayLike, threshold
         that is not finite.
     """
     by_level, given = quantile_arrays(quantiles, levels)
-    found = level_below(by_level, given, _checked(threshold))
+    found = level_below(by_level, given, checked_threshold(threshold))
     probability: Floats = np.where(np.isfinite(by_level).all(axis=0), found, np.nan)[()]
     return probability
 
@@ -47,7 +47,9 @@ def clamped_share(quantiles: npt.ArrayLike, threshold: float) -> float:
     if forecast.ndim == 0 or forecast.shape[-1] == 0:
         raise DataError(f"quantiles have shape {list(forecast.shape)}", "give an axis of levels, one level at least")
     finite = np.isfinite(forecast).all(axis=-1)
-    return float(ratio((_clamped(np.moveaxis(forecast, -1, 0), _checked(threshold)) & finite).sum(), finite.sum()))
+    return float(
+        ratio((_clamped(np.moveaxis(forecast, -1, 0), checked_threshold(threshold)) & finite).sum(), finite.sum())
+    )
 
 
 def brier(below: npt.ArrayLike, probability: npt.ArrayLike) -> float:
@@ -91,7 +93,11 @@ def _clamped(quantiles: Floats, threshold: float) -> npt.NDArray[np.bool_]:
     return outside
 
 
-def _checked(threshold: float) -> float:
+def checked_threshold(threshold: float) -> float:
+    """Return ``threshold`` as a float.
+
+    :raises DataError: where it is not one finite number.
+    """
     value = floats("threshold", threshold)
     if value.ndim or not np.isfinite(value):
         raise DataError(f"{threshold} is no threshold", "give one finite number in the unit of the quantiles")
