@@ -1,25 +1,58 @@
-"""Pinball, coverage and sharpness: the case worked by hand, bounds and masks."""
+"""Pinball, mqloss and wql: the case worked by hand, utilsforecast and scikit-learn, masks and crossings."""
+
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import mean_pinball_loss
 
 from tsfm_core import Block, DataError
-from tsfm_eval import pinball
-from tsfm_eval.plugin import metrics
+from tsfm_eval.quantile import METRICS, crossing_rate, mqloss, pinball, wql
 
-METRICS = {metric.name: metric for metric in metrics()}
+with warnings.catch_warnings():  # an escape in one of its docstrings
+    warnings.simplefilter("ignore")
+    from utilsforecast import losses
+
+METRIC = {metric.name: metric for metric in METRICS}
+THREE = (0.1, 0.5, 0.9)
 
 
 def score(name, truth, quantiles, levels):
     """Score truths ``[n]`` and quantiles ``[n, Q]`` as windows of one step."""
     truth, quantiles = np.array(truth, dtype=float)[:, None], np.array(quantiles, dtype=float)[:, :, None]
-    parts = METRICS[name].parts(Block(truth, {"median": truth}, "mg/dL", quantiles, levels))
-    return METRICS[name].finish({key: part.sum() for key, part in parts.items()})
+    parts = METRIC[name].parts(Block(truth, {"median": truth}, "mg/dL", quantiles, levels))
+    return METRIC[name].finish({key: part.sum() for key, part in parts.items()})
 
 
-def test_pinball_by_hand():
-    assert pinball(100, [80, 95, 120], [0.1, 0.5, 0.9]) == pytest.approx([2.0, 2.5, 2.0])
-    assert score("pinball", [100], [[80, 95, 120]], (0.1, 0.5, 0.9)) == pytest.approx({"pinball": 13 / 6})
+def test_by_hand():
+    assert pinball(100, [80, 95, 120], THREE) == pytest.approx([2.0, 2.5, 2.0])
+    for name, value in (("pinball", 13 / 6), ("mqloss", 13 / 3), ("wql", 13 / 300)):
+        assert score(name, [100], [[80, 95, 120]], THREE) == pytest.approx({name: value})
+    assert mqloss(100, [80, 95, 120], THREE) == pytest.approx(4.3333, abs=5e-5)
+    assert wql(100, [80, 95, 120], THREE) == pytest.approx(0.043333, abs=5e-7)
+
+
+def edges():
+    """Truths ``[n]`` and quantiles ``[n, 3]``: random ones, zeros, equal quantiles, truths on them."""
+    rng = np.random.default_rng(8)
+    rows = np.sort(rng.normal(0, 2, (40, 3)), axis=-1)
+    extra = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [1.0, 1.0, 2.0], [-1.0, 0.0, 0.0]]
+    return np.append(rng.normal(0, 2, 40), [0.0, 1.0, 1.0, 3.0]), np.concatenate([rows, extra])
+
+
+def test_against_other_packages():
+    y, f = edges()
+    for at, level in enumerate(THREE):
+        other = mean_pinball_loss(y, f[:, at], alpha=level)
+        assert pinball(y, f, THREE)[:, at].mean() == pytest.approx(other, rel=1e-9)
+    frame = pd.DataFrame(f, columns=["a", "b", "c"]).assign(unique_id="one", ds=np.arange(len(y)), y=y)
+    other = losses.mqloss(frame, {"q": ["a", "b", "c"]}, np.array(THREE))["q"].item()
+    assert mqloss(y, f, THREE) == pytest.approx(2 * other, rel=1e-9)
+    other = losses.scaled_crps(frame, {"q": ["a", "b", "c"]}, np.array(THREE))["q"].item()
+    assert wql(y, f, THREE) == pytest.approx(other, rel=1e-9)
+    for name, value in (("mqloss", mqloss(y, f, THREE)), ("wql", wql(y, f, THREE))):
+        assert score(name, y, f, THREE) == pytest.approx({name: value})
 
 
 def test_pinball_is_the_sum_over_its_two_sides():
@@ -41,59 +74,54 @@ def test_the_true_quantile_has_the_least_pinball():
 
 
 def test_missing_pairs_do_not_count():
-    truth, quantiles = [100, np.nan, 100], [[80, 95, 120], [0, 0, 0], [80, np.nan, 120]]
-    assert score("pinball", truth, quantiles, (0.1, 0.5, 0.9)) == pytest.approx({"pinball": 13 / 6})
-    covered = score("coverage", truth, quantiles, (0.1, 0.5, 0.9))
-    assert (covered["coverage_80"], covered["sharpness_80"]) == (1.0, 40.0)
+    truth = [100, np.nan, 100, np.inf, 100]
+    quantiles = [[80, 95, 120], [0, 0, 0], [80, np.nan, 120], [80, 95, 120], [-np.inf, 95, 120]]
+    for name, value in (("pinball", 13 / 6), ("mqloss", 13 / 3), ("wql", 13 / 300)):
+        assert score(name, truth, quantiles, THREE) == pytest.approx({name: value})
+    assert mqloss(truth, quantiles, THREE) == pytest.approx(13 / 3)
+    assert wql(truth, quantiles, THREE) == pytest.approx(13 / 300)
     assert np.isnan(pinball(np.nan, [80.0], [0.1])).all()
+    assert np.isnan(pinball(np.inf, [80.0, np.inf], [0.1, 0.9])).all()
+    assert np.isnan(pinball(80.0, [-np.inf, 80.0], [0.1, 0.9])).tolist() == [True, False]
+    assert np.isnan([mqloss([], np.empty((0, 3)), THREE), wql([np.nan], [[1, 2, 3]], THREE)]).all()
+    assert np.isnan(wql([0.0], [[1.0, 2.0, 3.0]], THREE))  # nothing to weigh by
 
 
-def test_both_ends_of_an_interval_are_closed():
-    levels, row = (0.1, 0.9), [80, 120]
-    truth = [80, 120, 79.999, 120.001]
-    scores = score("coverage", truth, [row] * 4, levels)
-    assert (scores["coverage_80"], scores["sharpness_80"]) == (0.5, 40.0)
+def test_sums_over_crossed_quantiles_are_of_sorted_ones():
+    y, f = edges()
+    for function in (mqloss, wql):
+        assert function(y, f[:, ::-1], THREE) == function(y, f, THREE)
+        assert function(y, f[:, ::-1], THREE[::-1]) == function(y, f, THREE)
+    assert not np.allclose(pinball(y, f[:, ::-1], THREE), pinball(y, f, THREE))
 
 
-def test_bounds_between_levels_are_linear_and_never_outside():
-    scores = score("coverage", [70, 71, 89, 90], [[60, 80, 100]] * 4, (0.0, 0.5, 1.0))
-    assert (scores["coverage_50"], scores["sharpness_50"]) == (1.0, 20.0)
-    assert scores["sharpness_95"] == pytest.approx(38.0)
-    deciles = tuple(np.round(np.arange(1, 10) / 10, 1).tolist())
-    row = list(range(10, 100, 10))
-    up_to_80 = ["coverage_50", "sharpness_50", "coverage_80", "sharpness_80"]
-    assert list(score("coverage", [50], [row], deciles)) == up_to_80
-    assert score("coverage", [25, 24.9], [row] * 2, deciles)["coverage_50"] == 0.5
-    assert score("coverage", [50], [[50]], (0.5,)) == {}
-    assert list(score("coverage", [50], [[1, 50]], (0.025, 0.9))) == up_to_80
-
-
-def test_levels_that_differ_in_the_last_digit_are_the_same():
-    levels = (0.1 - 1e-16, 0.30000000000000004, 0.9000000000000001)
-    scores = score("coverage", [80, 120], [[80, 100, 120]] * 2, levels)
-    assert (scores["coverage_80"], scores["sharpness_80"]) == (1.0, 40.0)
-
-
-def test_a_calibrated_forecast_covers_what_it_promises():
-    y = np.random.default_rng(6).normal(size=40_000)
-    levels = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
-    normal = [-1.959964, -1.644854, -1.281552, -0.67449, 0, 0.67449, 1.281552, 1.644854, 1.959964]
-    scores = score("coverage", y, np.tile(normal, (len(y), 1)), levels)
-    for percent, half in ((50, 0.67449), (80, 1.281552), (90, 1.644854), (95, 1.959964)):
-        assert scores[f"coverage_{percent}"] == pytest.approx(percent / 100, abs=0.01)
-        assert scores[f"sharpness_{percent}"] == pytest.approx(2 * half)
+def test_crossing_rate():
+    assert crossing_rate([[1.0, 2.0, 3.0], [1.0, 3.0, 2.0], [3.0, 2.0, 1.0]]) == 0.5
+    assert crossing_rate([[1.0, 1.0], [2.0, np.nan], [2.0, 1.0]]) == 0.5
+    assert np.isnan([crossing_rate([[1.0]]), crossing_rate(np.empty((0, 3))), crossing_rate([np.nan, 1.0])]).all()
+    with pytest.raises(DataError, match="quantiles is a single number"):
+        crossing_rate(1.0)
 
 
 @pytest.mark.parametrize(
     ("y", "quantiles", "levels", "sentence"),
     [
-        ([1.0], [[1.0, 2.0]], [0.1], r"shapes do not fit: y \[1\], quantiles \[1, 2\], levels \[1\]"),
+        ([1.0], [[1.0, 2.0]], [0.1], r"shapes do not fit: .*quantiles \[1, 2\], levels \[1\]"),
         ([1.0], [1.0], [0.1], "shapes do not fit"),
         (1.0, [[1.0]], [[0.1]], "shapes do not fit"),
+        (1.0, [], [], "shapes do not fit"),
         (1.0, [1.0, 2.0], [0.1, 1.0], "1 is no quantile level; a level lies between 0 and 1"),
         (1.0, [1.0], [np.nan], "nan is no quantile level"),
+        ("high", [1.0], [0.1], "y is no array of numbers"),
+        (1.0, [1.0], ["tenth"], "levels is no array of numbers"),
     ],
 )
-def test_mistakes_are_sentences(y, quantiles, levels, sentence):
+@pytest.mark.parametrize("function", [pinball, wql, mqloss])
+def test_mistakes_are_sentences(function, y, quantiles, levels, sentence):
     with pytest.raises(DataError, match=sentence):
-        pinball(y, quantiles, levels)
+        function(y, quantiles, levels)
+
+
+def test_a_level_given_twice():
+    with pytest.raises(DataError, match="level 0.5 is given twice"):
+        wql([1.0], [[1.0, 2.0]], [0.5, 0.5])

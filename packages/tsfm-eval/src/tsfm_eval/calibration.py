@@ -21,8 +21,8 @@ BINS = 10
 def pit(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> Floats:
     """Return the probability integral transform: the level at y, by linear interpolation between the quantiles.
 
-    Calibrated forecasts give values spread evenly over 0 to 1. Below the first quantile it is 0, above the last 1; where
-    several quantiles equal y, the middle of their levels.
+    Calibrated forecasts give values spread evenly over 0 to 1. Below the first quantile it is 0, above the last 1;
+    where several quantiles equal y, the middle of their levels.
 
     :param y: truths ``[...]``.
     :param quantiles: ``[..., Q]`` in the unit of ``y``, sorted before use.
@@ -85,7 +85,8 @@ def _area(shares: Sequence[Any] | Floats, levels: Sequence[float]) -> Any:
 def _pit_parts(block: Block) -> Mapping[str, Floats]:
     quantiles, both = quantile_pairs(block)
     by_level = np.moveaxis(quantiles, 1, 0)
-    at = np.minimum(BINS * _pit(block.truth, by_level, block.levels), BINS - 1).astype(np.int64)
+    level = np.where(both, _pit(block.truth, by_level, block.levels), 0.0)
+    at = np.minimum(BINS * level, BINS - 1).astype(np.int64)
     marks = {str(number): at == number for number in range(BINS)}
     marks |= {"below": block.truth < by_level[0], "above": block.truth > by_level[-1]}
     return {"count": both.astype(np.float64)} | {name: (both & mark).astype(np.float64) for name, mark in marks.items()}
@@ -130,10 +131,10 @@ METRICS = (
     Metric(
         name="pit",
         definition=(
-            "share of the finite pairs whose u lies in [k / 10, (k + 1) / 10), pit_k for k = 0 to 9, the last closed; u "
-            "the level at y by linear interpolation between the sorted quantiles, where several equal y the middle of "
-            "their levels, 0 below the first and 1 above the last; pit_below, pit_above = the shares of these, which "
-            "pit_0 and pit_9 contain"
+            "pit_k = share of the finite pairs with k / 10 <= u < (k + 1) / 10, k = 0 to 9, and u <= 1 for the last; "
+            "u the level at y by linear interpolation between the sorted quantiles, where several equal y the middle "
+            "of their levels, 0 below the first and 1 above the last; pit_below, pit_above = the shares of these, "
+            "which pit_0 and pit_9 contain"
         ),
         unit="1",
         direction="none",

@@ -61,7 +61,7 @@ def sharpness(lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
     :raises DataError: for shapes that differ.
     """
     _, low, high, finite = _ordered(np.zeros(np.shape(floats("lower", lower))), lower, upper)
-    return float(ratio((high - low)[finite].sum(), finite.sum()))
+    return float(ratio((high[finite] - low[finite]).sum(), finite.sum()))
 
 
 def interval_score(y: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike, alpha: float) -> Floats:
@@ -158,7 +158,7 @@ def _coverage_parts(block: Block) -> Mapping[str, Floats]:
             lower, upper = found
             inside = both & (lower <= block.truth) & (block.truth <= upper)
             parts[f"inside_{percent}"] = inside.astype(np.float64)
-            parts[f"width_{percent}"] = np.where(both, upper - lower, 0.0)
+            parts[f"width_{percent}"] = np.where(both, upper, 0.0) - np.where(both, lower, 0.0)
     return parts
 
 

@@ -82,8 +82,9 @@ def level_below(quantiles: Floats, levels: Sequence[float], value: Floats | floa
     for at in range(len(levels) - 1):
         low, high = quantiles[at], quantiles[at + 1]
         inside = (low < value) & (value <= high) if strict else (low <= value) & (value < high)
-        with np.errstate(invalid="ignore", divide="ignore"):  # equal quantiles, infinite ones
-            between = levels[at] + (levels[at + 1] - levels[at]) * ((value - low) / (high - low))
+        with np.errstate(all="ignore"):  # what lies outside, equal quantiles, infinite ones
+            share = (value - low) / (high - low)
+            between = (1.0 - share) * levels[at] + share * levels[at + 1]  # on a quantile its level, to the last digit
         found = np.where(inside, between, found)
     return found
 
