@@ -122,6 +122,10 @@ def test_mistakes_are_sentences():
         clarke_zones([100], [100], convention="parkes")
     with pytest.raises(DataError, match="unit 'mgdl' is not known"):
         clarke_zones([100], [100], "mgdl")
+    with pytest.raises(DataError, match="prediction holds <U3, not numbers; give numbers, and NaN for what is missing"):
+        clarke_zones([100], ["100"])
+    with pytest.raises(DataError, match="reference is no array"):
+        clarke_zones([[100], [100, 120]], [100])
 
 
 def test_percentages_leave_missing_pairs_out():
@@ -129,6 +133,7 @@ def test_percentages_leave_missing_pairs_out():
     median = np.array([[110, 130, 200, 100], [150, 215, np.nan, 100]], dtype=float)
     metric = CLARKE["ega"]
     parts = metric.parts(Block(truth, {"median": median, "mean": truth}, "mg/dL"))
+    assert parts["count"].tolist() == [[1, 1, 1, 0], [1, 1, 0, 1]]
     scores = metric.finish({name: part.sum() for name, part in parts.items()})
     sixth = 100 / 6
     expected = {"clarke_a": 2 * sixth, "clarke_b": sixth, "clarke_c": sixth, "clarke_d": sixth, "clarke_e": sixth}

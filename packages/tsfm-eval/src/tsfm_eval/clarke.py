@@ -9,17 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError, conversion_factor
-from tsfm_eval.pairs import Floats, check_shapes
+from tsfm_eval.glucose import glucose_pairs, slack_of
+from tsfm_eval.pairs import Floats
 
-__all__ = ["FLOAT32_SLACK", "Convention", "clarke_zones"]
+__all__ = ["Convention", "clarke_zones"]
 
 Convention = Literal["ega", "matlab"]
 Marks = npt.NDArray[np.bool_]
-
-SLACK = 1e-9
-
-#: For values that were ever stored in float32, whose last digit moves the distance of a pair by up to 7e-7 of 0.2 r.
-FLOAT32_SLACK = 1e-6
 
 #: Pairs at a time: the temporaries stay in the processor's cache.
 CHUNK = 32_768
@@ -43,17 +39,15 @@ def clarke_zones(
     :param unit: of both, ``mg/dL`` or ``mmol/L``.
     :param slack: relative tolerance of the 20 % that bound zone A, so that a pair exactly on the line belongs to A
         whatever the last digit of its binary form. By default 1e-9, for float32 arrays 1e-6.
-    :raises DataError: for a reference of 0 or less, shapes that differ, an unknown unit or convention.
+    :raises DataError: for a reference of 0 or less, shapes that differ, what holds no numbers, an unknown unit or
+        convention.
     """
     if convention not in _MARKS:
         raise DataError(f"convention {convention!r} is not known", f"known: {', '.join(_MARKS)}")
     factor = conversion_factor(unit, "mg/dL")
-    r, p = np.asarray(reference), np.asarray(prediction)
-    check_shapes(reference=r, prediction=p)
-    if (r <= 0).any():
-        raise DataError(f"a reference of {r[r <= 0][0]:g} {unit} is no glucose", "mark missing values by NaN")
+    r, p = glucose_pairs(reference, prediction, unit)
     if slack is None:
-        slack = FLOAT32_SLACK if np.float32 in (r.dtype, p.dtype) else SLACK
+        slack = slack_of(r, p)
     flat_r, flat_p, zones = r.reshape(-1), p.reshape(-1), np.empty(r.size, dtype=np.int8)
     for start in range(0, r.size, CHUNK):
         now = slice(start, start + CHUNK)

@@ -1,36 +1,19 @@
-"""Clinical scores of glucose forecasts: the shares of the Clarke zones."""
+"""The shares of the Clarke zones, in both readings of the grid."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
-
-from tsfm_core import Block, Metric
-from tsfm_eval.clarke import FLOAT32_SLACK, Convention, clarke_zones
-from tsfm_eval.pairs import Floats, ratio
+from tsfm_core import Metric
+from tsfm_eval.clarke import Convention, clarke_zones
+from tsfm_eval.grids import PAIRS, zone_metric
 
 __all__ = ["METRICS"]
 
-ZONES = "abcde"
 
-
-def _clarke(name: str, convention: Convention, zones: str) -> Metric:
-    def parts(block: Block) -> Mapping[str, Floats]:
-        # panels and forecasts are float32: with a slack of 1e-9 a third of the pairs exactly 20 % apart would leave A
-        found = clarke_zones(block.truth, block.point("median"), block.unit, convention, FLOAT32_SLACK)
-        return {zone: (found == at).astype(np.float64) for at, zone in enumerate(ZONES)}
-
-    def finish(sums: Mapping[str, Any]) -> Mapping[str, Any]:
-        pairs = sum(sums[zone] for zone in ZONES)
-        return {f"{name}_{zone}": 100.0 * ratio(sums[zone], pairs) for zone in ZONES}
-
+def _clarke(name: str, convention: Convention, zones: str, source: str) -> Metric:
     definition = (
-        f"percent of the finite pairs in each Clarke zone, convention {convention}; r = truth > 0 and "
-        f"p = max(forecast, 0) in mg/dL, 18.018 of them in 1 mmol/L, never rounded; first match wins: {zones}"
+        f"percent of the finite pairs in each Clarke zone, convention {convention}; {PAIRS}; first match wins: {zones}"
     )
-    return Metric(name, definition, "%", "none", "median", parts, finish, needs=("glucose",))
+    return zone_metric(name, clarke_zones, definition, source, convention=convention)
 
 
 METRICS = (
@@ -42,6 +25,7 @@ METRICS = (
         "C (r > 70 and p > 180 and p > r + 110) or (130 <= r <= 180 and p < 1.4 (r - 130)); "
         "D (r < 70 or r > 240) and 70 <= p < 180; "
         "B everything else",
+        "Clarke et al. 1987, Diabetes Care 10(5); inequalities of the R package ega 2.0.0",
     ),
     _clarke(
         "clarke_matlab",
@@ -51,5 +35,6 @@ METRICS = (
         "C (70 <= r <= 290 and p >= r + 110) or (130 <= r <= 180 and p <= 1.4 (r - 130)); "
         "D (r >= 240 and 70 <= p <= 180) or (r <= 175/3 and 70 <= p <= 180) or (175/3 <= r <= 70 and p >= 1.2 r); "
         "B everything else",
+        "Clarke et al. 1987, Diabetes Care 10(5); inequalities of the widely copied MATLAB script",
     ),
 )
