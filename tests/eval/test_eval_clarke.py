@@ -122,9 +122,9 @@ def test_mistakes_are_sentences():
         clarke_zones([100], [100], convention="parkes")
     with pytest.raises(DataError, match="unit 'mgdl' is not known"):
         clarke_zones([100], [100], "mgdl")
-    with pytest.raises(DataError, match="prediction holds <U3, not numbers; give numbers, and NaN for what is missing"):
+    with pytest.raises(DataError, match="prediction is no array of numbers; give numbers, NaN where one is missing"):
         clarke_zones([100], ["100"])
-    with pytest.raises(DataError, match="reference is no array"):
+    with pytest.raises(DataError, match="reference is no array of numbers"):
         clarke_zones([[100], [100, 120]], [100])
 
 

@@ -136,5 +136,5 @@ def test_mistakes_are_sentences():
             function([100, 100], [100])
         with pytest.raises(DataError, match="'custom:MW' cannot be converted to 'mg/dL'"):
             function([100], [100], "custom:MW")
-        with pytest.raises(DataError, match="reference holds <U3, not numbers"):
+        with pytest.raises(DataError, match="reference is no array of numbers"):
             function(["100"], [100])

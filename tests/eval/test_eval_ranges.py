@@ -80,5 +80,5 @@ def test_mistakes_are_sentences():
         time_in_ranges([0, 100])
     with pytest.raises(DataError, match="unit 'mmol' is not known"):
         time_in_ranges([5.0], "mmol")
-    with pytest.raises(DataError, match="glucose holds <U2, not numbers"):
+    with pytest.raises(DataError, match="glucose is no array of numbers"):
         time_in_ranges(["lo"])

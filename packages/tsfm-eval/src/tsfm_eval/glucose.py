@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError, conversion_factor
-from tsfm_eval.pairs import Floats, check_shapes
+from tsfm_eval.pairs import Floats, check_shapes, floats
 
 __all__ = [
     "FLOAT32_SLACK",
@@ -59,17 +59,13 @@ def thresholds(unit: str) -> Thresholds:
 
 
 def numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    """Return ``values`` as an array of whole or floating numbers.
+    """Return ``values`` as an array of numbers: as it is where it is one, for float32 tells its slack, else float64.
 
     :raises DataError: for anything else, such as text or rows of different lengths.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise DataError(f"{name} is no array: {error}", "give rows of one length") from error
-    if array.dtype.kind not in "iuf":
-        raise DataError(f"{name} holds {array.dtype}, not numbers", "give numbers, and NaN for what is missing")
-    return array
+    if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
+        return values
+    return floats(name, values)
 
 
 def glucose_pairs(
@@ -91,7 +87,7 @@ def glucose_values(glucose: npt.ArrayLike, unit: str, name: str = "glucose") -> 
 
     :raises DataError: for a value of 0 or less, or what holds no numbers.
     """
-    g = numbers(glucose, name).astype(np.float64)
+    g = floats(name, glucose)
     if (g <= 0).any():
         raise DataError(f"a {name} value of {g[g <= 0][0]:g} {unit} is no glucose", "mark missing values by NaN")
     return np.where(np.isfinite(g), g, np.nan)
