@@ -73,7 +73,7 @@ def _per_item(columns: Mapping[str, Bits]) -> Mapping[str, Any]:
     start, stop = find_events(low, seen, minutes)
     issued = (first + context - 1)[columns["alarm"][order]]
     observed = np.concatenate([[0], np.cumsum(seen)])
-    enough = observed[issued + 1 + horizon] - observed[issued + 1] >= ENOUGH * horizon
+    enough = (observed[issued + 1 + horizon] - observed[issued + 1]) / horizon >= ENOUGH
     followed = np.searchsorted(start, issued, "right") < np.searchsorted(start, issued + horizon, "right")
     judged = issued[enough | followed]
     days = float(np.count_nonzero(seen & covered)) * step / _DAY

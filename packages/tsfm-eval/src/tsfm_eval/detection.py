@@ -1,0 +1,119 @@
+"""How well a score tells the windows with an event from those without, and the threshold at which to act on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tsfm_core import DataError
+from tsfm_eval.pairs import Floats, check_shapes, floats
+
+__all__ = ["OperatingPoint", "auprc", "auroc", "choose_threshold", "operating_point"]
+
+Marks = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What an alarm at ``score >= threshold`` does; NaN where there is nothing to take a share of.
+
+    :param sensitivity: share of the events with an alarm.
+    :param specificity: share of the others without one.
+    :param ppv: share of the alarms with an event.
+    """
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    ppv: float
+
+
+def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Return the area under the receiver operating characteristic; NaN where one of the two classes is empty.
+
+    The probability that a window with an event scores higher than one without, a tie counting one half (the
+    Mann-Whitney statistic; Hanley and McNeil 1982, Radiology 143).
+
+    :param labels: 1 or True for an event, 0 or False for none, NaN where it is not known, any shape.
+    :param scores: the higher the likelier, the same shape; pairs with a score that is not finite do not count.
+    :raises DataError: for shapes that differ, or labels that are not 0 or 1.
+    """
+    events, others, _ = _curve(labels, scores)
+    total = events[-1] * others[-1]
+    # each window without an event passes those above it, and half of those at its own height
+    return float(np.sum(np.diff(others) * (events[1:] + events[:-1]) / 2) / total) if total else float("nan")
+
+
+def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Return the average precision; NaN where one of the two classes is empty. Read it beside the share of events.
+
+    ``sum (R_n - R_(n-1)) P_n`` over the distinct scores from the highest down, with recall R_n and precision P_n of an
+    alarm at that score or above: steps, no trapezoids. Arguments and errors are those of :func:`auroc`.
+    """
+    events, others, _ = _curve(labels, scores)
+    if not events[-1] * others[-1]:
+        return float("nan")
+    return float(np.sum(np.diff(events) * events[1:] / (events[1:] + others[1:])) / events[-1])
+
+
+def choose_threshold(labels: npt.ArrayLike, scores: npt.ArrayLike, rule: float | Literal["youden"]) -> float:
+    """Return the threshold of an alarm at ``score >= threshold``; NaN where one of the two classes is empty.
+
+    Choose it on validation data and keep it. Labels, scores and errors are those of :func:`auroc`.
+
+    :param rule: a sensitivity in (0, 1]: the highest of the scores that reaches it. Or ``youden``: the score that
+        maximises sensitivity + specificity - 1, the highest of several.
+    :raises DataError: for another rule.
+    """
+    events, others, heights = _curve(labels, scores)
+    if rule != "youden" and not (isinstance(rule, int | float) and 0 < rule <= 1):
+        raise DataError(f"rule {rule!r} is not known", "give a sensitivity such as 0.9, or 'youden'")
+    if not events[-1] * others[-1]:
+        return float("nan")
+    if rule == "youden":
+        # whole numbers, so that equal sums are equal
+        at = np.argmax(events[1:] * others[-1] - others[1:] * events[-1])
+    else:
+        at = np.searchsorted(events[1:], float(rule) * events[-1] - 1e-9)
+    return float(heights[at])
+
+
+def operating_point(labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> OperatingPoint:
+    """Return what an alarm at ``score >= threshold`` does. Labels, scores and errors are those of :func:`auroc`.
+
+    :param threshold: NaN where none was found: then all is NaN.
+    """
+    label, score = _known(labels, scores)
+    if np.isnan(threshold):
+        return OperatingPoint(float("nan"), float("nan"), float("nan"), float("nan"))
+    alarm = score >= threshold
+    return OperatingPoint(float(threshold), _share(alarm[label]), _share(~alarm[~label]), _share(label[alarm]))
+
+
+def _share(marks: Marks) -> float:
+    return float(marks.mean()) if marks.size else float("nan")
+
+
+def _known(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Marks, Floats]:
+    label, score = floats("labels", labels), floats("scores", scores)
+    check_shapes(labels=label, scores=score)
+    wrong = label[~np.isin(label, (0, 1)) & ~np.isnan(label)]
+    if wrong.size:
+        raise DataError(f"a label is {wrong[0]:g}", "give 1 for an event, 0 for none, NaN where it is not known")
+    known = np.isfinite(label) & np.isfinite(score)
+    return label[known] == 1, score[known]
+
+
+def _curve(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return how many events and others lie at each distinct score or above, from none on, and the scores."""
+    label, score = _known(labels, scores)
+    order = np.argsort(-score)
+    label, score = label[order], score[order]
+    ends = np.flatnonzero(np.diff(score, append=-np.inf))
+    events = np.cumsum(label)[ends]
+    counts = np.array([events, ends + 1 - events], dtype=np.float64)
+    above = np.hstack([np.zeros((2, 1)), counts])
+    return above[0], above[1], score[ends]
