@@ -100,9 +100,10 @@ def test_levels_units_and_duration():
     ("arguments", "sentence"),
     [
         (([[60]], 5), r"glucose has shape \[1, 1\]; give one series at a time"),
-        (([60], 0), "a step of 0 min is no time"),
-        (([60], "5"), "a step of '5' min is no time"),
-        (([60], NAN), "a step of nan min is no time"),
+        (([60], 0), "step_minutes is 0; give a number above 0"),
+        (([60], "5"), "step_minutes is '5'"),
+        (([60], NAN), "step_minutes is nan"),
+        (([60], 5, "mg/dL", 1, False, -1), "extended_minutes is -1; give a number of 0 or more"),
         (([60], 5, "mgdl"), "unit 'mgdl' is not known"),
         (([60], 5, "mg/dL", 3), "level 3 of hypoglycaemia is not known; known: 1"),
         (([60], 5, "mg/dL", 2, True), "exclusive leaves out level 2 and level 2 was asked for"),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tsfm_core import DataError
 from tsfm_eval.events import HypoEvents
+from tsfm_eval.glucose import check_number
 from tsfm_eval.pairs import Floats
 
 __all__ = ["AlarmScore", "hypo_alarms", "sustained_alarms"]
@@ -83,8 +84,8 @@ def sustained_alarms(below: npt.ArrayLike, sustained: int = 3) -> Marks:
     marks = np.asarray(below)
     if marks.dtype != np.bool_ or marks.ndim != 2:
         raise DataError(f"marks are {marks.dtype} of shape {list(marks.shape)}", "give bool [n, H]: forecast < 70")
-    if sustained < 1:
-        raise DataError(f"{sustained} consecutive steps raise no alarm", "give sustained=1 for any low step")
+    if not isinstance(sustained, int | np.integer) or sustained < 1:
+        raise DataError(f"{sustained!r} consecutive steps raise no alarm", "give sustained=1 for any low step")
     starts = max(marks.shape[1] - sustained + 1, 0)
     runs = np.ones((len(marks), starts), dtype=np.bool_)
     for step in range(sustained if starts else 0):
@@ -124,8 +125,7 @@ def hypo_alarms(
         "refractory_minutes": refractory_minutes,
         "min_lead_minutes": min_lead_minutes,
     }.items():
-        if not value >= 0:
-            raise DataError(f"{name} is {value}", "give 0 or more")
+        check_number(name, value)
     start, step = events.start, events.step_minutes
     times = np.unique(times.astype(np.int64))
     running = np.searchsorted(start, times, side="right") > np.searchsorted(events.stop, times, side="right")

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError
-from tsfm_eval.glucose import glucose_values, thresholds
+from tsfm_eval.glucose import check_number, glucose_values, thresholds
 from tsfm_eval.pairs import Floats
 
-__all__ = ["HypoEvents", "check_step", "find_events", "hypo_events", "samples_of_event"]
+__all__ = ["HypoEvents", "find_events", "hypo_events", "samples_of_event"]
 
 #: So long below the threshold begins an event, so long at or above it ends one.
 EVENT_MINUTES = 15.0
@@ -72,6 +72,7 @@ def hypo_events(
     :raises DataError: for more than one axis, a reading of 0 or less, a step that is no time, an unknown unit or level.
     """
     samples = samples_of_event(step_minutes)
+    check_number("extended_minutes", extended_minutes)
     threshold = thresholds(unit).low(level)
     if exclusive and level != 1:
         raise DataError("exclusive leaves out level 2 and level 2 was asked for", "use exclusive with level 1")
@@ -87,21 +88,12 @@ def hypo_events(
     return HypoEvents(start, stop, extended, float(step_minutes), samples)
 
 
-def check_step(step_minutes: float) -> None:
-    """Check that ``step_minutes`` is a time.
-
-    :raises DataError: naming it.
-    """
-    if not (isinstance(step_minutes, int | float | np.number) and 0 < step_minutes < math.inf):
-        raise DataError(f"a step of {step_minutes!r} min is no time", "give the minutes between two samples, such as 5")
-
-
 def samples_of_event(step_minutes: float) -> int:
     """Return how many consecutive samples begin or end an event: those of 15 min, one at least.
 
     :raises DataError: for a step that is no time.
     """
-    check_step(step_minutes)
+    check_number("step_minutes", step_minutes, above_zero=True)
     return max(1, math.ceil(EVENT_MINUTES / step_minutes - 1e-9))
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "FLOAT32_SLACK",
     "SLACK",
     "Thresholds",
+    "check_number",
     "glucose_pairs",
     "glucose_values",
     "numbers",
@@ -56,6 +57,16 @@ def thresholds(unit: str) -> Thresholds:
     """
     conversion_factor(unit, "mg/dL")
     return _THRESHOLDS[unit]
+
+
+def check_number(name: str, value: Any, above_zero: bool = False) -> None:
+    """Check that ``value`` is a finite number of 0 or more, or above 0.
+
+    :raises DataError: naming it.
+    """
+    is_number = isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
+    if not is_number or value < 0 or (above_zero and value == 0):
+        raise DataError(f"{name} is {value!r}", "give a number above 0" if above_zero else "give a number of 0 or more")
 
 
 def numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:

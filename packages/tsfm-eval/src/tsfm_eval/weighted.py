@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tsfm_core import Block, DataError, Metric, conversion_factor
+from tsfm_core import Block, Metric, conversion_factor
 from tsfm_eval import point
-from tsfm_eval.glucose import glucose_pairs
+from tsfm_eval.glucose import check_number, glucose_pairs
 from tsfm_eval.pairs import Floats, complete, ratio
 
 __all__ = ["METRICS", "grmse", "mard"]
@@ -50,8 +50,8 @@ def grmse(
     :param high: full weight at ``high + 100`` and above, in mg/dL; none at ``high`` and below.
     :raises DataError: for a reference of 0 or less, shapes that differ, an unknown unit, limits that are not finite.
     """
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise DataError(f"the limits {low} and {high} are no glucose", "give low and high in mg/dL")
+    check_number("low", low)
+    check_number("high", high)
     factor = conversion_factor(unit, "mg/dL")
     r, p = (array.astype(np.float64) for array in glucose_pairs(reference, prediction, unit))
     r, p, count = complete(r, p)

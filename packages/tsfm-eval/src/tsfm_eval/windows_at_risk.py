@@ -93,8 +93,8 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
     limit = {1: "70 mg/dL or 3.9 mmol/L", 2: "54 mg/dL or 3.0 mmol/L"}[level]
     told = {
         "point": "score = - lowest forecast of the window",
-        "quantiles": "score = largest P(y < limit) over the steps of the window, P linear between the sorted quantiles, "
-        "the first or the last level outside them",
+        "quantiles": "score = largest P(y < limit) over the steps of the window, P linear between the sorted quantiles "
+        "and the first or the last level outside them",
     }[of]
     asked = f"; a level of {LOWEST_LEVEL:g} or lower is asked for" if of == "quantiles" and not any_levels else ""
     unjudged = ("base_rate", "windows", "left_out", *(f"{rule}_threshold" for rule in RULES))
@@ -103,7 +103,7 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
         definition=(
             f"label of a window: 1 if any truth < {limit}, in the unit of the data; 0 if none is and at least 80 % of "
             f"its truths were observed; else left out and counted; {told}; auroc by ranks, ties 0.5; auprc = sum (R_n "
-            "- R_(n-1)) P_n over the distinct scores; base_rate = share of windows with label 1; at score >= threshold: "
+            "- R_(n-1)) P_n over the distinct scores; base_rate = share of windows with label 1; at score >= threshold "
             "sensitivity, specificity, ppv, the thresholds chosen on the validation windows: the highest that reaches "
             "90 % (sens90) or 80 % sensitivity (sens80), the one of the largest sensitivity + specificity (youden), "
             f"left out where nothing was chosen{asked}"
