@@ -216,6 +216,9 @@ def _block(chunk: StoredChunk, task: Task, unit: str, factor: float) -> Block:
         item_id=chunk.item_id,
         cutoff=chunk.cutoff,
         step=task.step_seconds,
+        crossed=None
+        if chunk.quantiles is None
+        else (np.diff(chunk.quantiles, axis=1) < 0).sum(axis=1, dtype=np.float64),
     )
 
 

@@ -126,6 +126,7 @@ class Block:
     :param unit: of truth and forecasts.
     :param quantiles: ``[n, Q, H]``, ascending along Q, or None.
     :param levels: ``[Q]``.
+    :param crossed: ``[n, H]``, how many neighbouring quantiles crossed before they were sorted, or None.
     :param scale: mean of ``|x_t - x_(t-m)|`` over the context, ``[n]``, for each m.
     :param scale_squared: the same of its square.
     :param context: the last steps of the context, ``[n, T]`` with T at most 48, NaN where nothing was observed; its
@@ -146,6 +147,7 @@ class Block:
     item_id: npt.NDArray[np.object_] | None = None
     cutoff: npt.NDArray[np.datetime64] | None = None
     step: int = 0
+    crossed: npt.NDArray[np.float64] | None = None
 
     def point(self, judged: str) -> npt.NDArray[np.float64]:
         """Return the forecast ``judged`` (``mean`` or ``median``), or the other where that one is not given."""
@@ -181,7 +183,8 @@ class Metric:
     :param why_not: ``why_not(block)`` says in a few words why such forecasts cannot be scored, by their levels or unit,
         or None.
     :param choose: ``choose(columns)`` of the validation windows (joined arrays; so ``additive=False``) gives numbers,
-        such as an alarm's threshold, that ``per_item`` and ``finish`` find beside the columns of every set.
+        such as an alarm's threshold, that ``per_item`` and ``finish`` find as further columns of every set: of each row
+        what its own run chose.
     :param units: the unit of a number that is not ``unit``, by its name.
     :param directions: the direction of a number that is not ``direction``, by its name.
     :param limits: the least and the greatest that a number can be, by its name; ``""`` of those that are not named.

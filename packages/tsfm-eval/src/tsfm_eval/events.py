@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError
-from tsfm_eval.glucose import check_number, glucose_values, thresholds
+from tsfm_eval.glucose import check_number, glucose_values, low_limit
 from tsfm_eval.pairs import Floats
 
 __all__ = ["HypoEvents", "find_events", "hypo_events", "samples_of_event"]
@@ -73,7 +73,7 @@ def hypo_events(
     """
     samples = samples_of_event(step_minutes)
     check_number("extended_minutes", extended_minutes)
-    threshold = thresholds(unit).low(level)
+    threshold = low_limit(unit, level)
     if exclusive and level != 1:
         raise DataError("exclusive leaves out level 2 and level 2 was asked for", "use exclusive with level 1")
     g = glucose_values(glucose, unit)

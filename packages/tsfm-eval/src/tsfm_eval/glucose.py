@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tsfm_core import DataError, conversion_factor
+from tsfm_core import DataError
+from tsfm_core.units import thresholds
 from tsfm_eval.pairs import Floats, check_shapes, floats
 
 __all__ = [
     "FLOAT32_SLACK",
     "SLACK",
-    "Thresholds",
     "check_number",
     "glucose_pairs",
     "glucose_values",
+    "low_limit",
     "numbers",
     "slack_of",
-    "thresholds",
 ]
 
 SLACK = 1e-9
@@ -28,35 +28,15 @@ SLACK = 1e-9
 FLOAT32_SLACK = 1e-6
 
 
-class Thresholds(NamedTuple):
-    """The limits of the glycaemic ranges in one unit (international consensus on time in range, 2019)."""
+def low_limit(unit: str, level: int) -> float:
+    """Return the limit in ``unit`` below which hypoglycaemia of level 1 or 2 begins.
 
-    level2_low: float
-    level1_low: float
-    high: float
-    level2_high: float
-
-    def low(self, level: int) -> float:
-        """Return the limit of hypoglycaemia of level 1 or 2.
-
-        :raises DataError: for another level.
-        """
-        if level not in (1, 2):
-            raise DataError(f"level {level!r} of hypoglycaemia is not known", "known: 1 (below 70 mg/dL), 2 (below 54)")
-        return self.level1_low if level == 1 else self.level2_low
-
-
-# Pairs, not conversions: 10.0 mmol/L is in range, and 180.18 mg/dL is not. In float32 none of them crosses its limit.
-_THRESHOLDS = {"mg/dL": Thresholds(54.0, 70.0, 180.0, 250.0), "mmol/L": Thresholds(3.0, 3.9, 10.0, 13.9)}
-
-
-def thresholds(unit: str) -> Thresholds:
-    """Return the limits in ``unit``.
-
-    :raises DataError: for a unit that is not one of glucose.
+    :raises DataError: for another level, or a unit that is not one of glucose.
     """
-    conversion_factor(unit, "mg/dL")
-    return _THRESHOLDS[unit]
+    if level not in (1, 2):
+        raise DataError(f"level {level!r} of hypoglycaemia is not known", "known: 1 (below 70 mg/dL), 2 (below 54)")
+    limits = thresholds(unit)
+    return limits.low if level == 1 else limits.very_low
 
 
 def check_number(name: str, value: Any, above_zero: bool = False) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import Block, Metric
-from tsfm_eval.glucose import glucose_pairs, thresholds
+from tsfm_core.units import thresholds
+from tsfm_eval.glucose import glucose_pairs
 from tsfm_eval.pairs import Floats, ratio
 
 __all__ = ["METRICS", "Glycaemia", "glycaemia"]
@@ -64,9 +65,7 @@ def glycaemia(reference: npt.ArrayLike, prediction: npt.ArrayLike, unit: str = "
 def _confusion(r: npt.NDArray[Any], p: npt.NDArray[Any], unit: str) -> dict[str, npt.NDArray[np.bool_]]:
     limits = thresholds(unit)
     both = np.isfinite(r) & np.isfinite(p)
-    truths, forecasts = (
-        (g < limits.level1_low, (g >= limits.level1_low) & (g <= limits.high), g > limits.high) for g in (r, p)
-    )
+    truths, forecasts = ((g < limits.low, (g >= limits.low) & (g <= limits.high), g > limits.high) for g in (r, p))
     return {
         f"{truth}_as_{forecast}": both & is_truth & is_forecast
         for truth, is_truth in zip(CLASSES, truths, strict=True)

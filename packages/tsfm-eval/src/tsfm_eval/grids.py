@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import Block, Metric
+from tsfm_core.units import thresholds
 from tsfm_eval.clarke import clarke_zones
-from tsfm_eval.glucose import FLOAT32_SLACK, thresholds
+from tsfm_eval.glucose import FLOAT32_SLACK
 from tsfm_eval.pairs import Floats, ratio
 from tsfm_eval.parkes import LOWER, UPPER, Vertices, parkes_zones
 
@@ -62,7 +63,7 @@ def _found(zones: Zones, block: Block, options: Mapping[str, Any]) -> npt.NDArra
 def _low_metric(name: str, zones: Zones, grid: str, source: str, **options: Any) -> Metric:
     def parts(block: Block) -> Mapping[str, Floats]:
         found = _found(zones, block, options)
-        low = (found >= 0) & (block.truth < thresholds(block.unit).level1_low)
+        low = (found >= 0) & (block.truth < thresholds(block.unit).low)
         return {"missed": (low & (found >= 3)).astype(np.float64), "count": low.astype(np.float64)}
 
     def finish(sums: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tsfm_core import Block, Metric
 from tsfm_eval.alarms import hypo_alarms, sustained_alarms
 from tsfm_eval.events import HypoEvents, find_events, samples_of_event
-from tsfm_eval.glucose import thresholds
+from tsfm_eval.glucose import low_limit
 from tsfm_eval.pairs import ratio
 
 __all__ = ["ENOUGH", "METRICS", "why_not"]
@@ -44,7 +44,7 @@ def why_not(block: Block) -> str | None:
 def _parts(level: int, block: Block) -> Mapping[str, Bits]:
     assert block.cutoff is not None
     assert block.context is not None
-    threshold = thresholds(block.unit).low(level)
+    threshold = low_limit(block.unit, level)
     seen = np.isfinite(np.hstack([block.context, block.truth]))
     with np.errstate(invalid="ignore"):
         low = seen & (np.hstack([block.context, block.truth]) < threshold)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tsfm_core import hookimpl
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from tsfm_core import IntervalMethod, Metric
 
 __all__ = ["commands", "intervals", "metrics"]
 
 
+#: The modules of the metrics; each holds its ``METRICS``.
+_METRICS = (
+    "point",
+    "scaled",
+    "shape",
+    "gain",
+    "quantile",
+    "crps",
+    "interval",
+    "calibration",
+    "tail",
+    "clinical",
+    "grids",
+    "weighted",
+    "glycaemia",
+    "ranges",
+    "risk",
+    "hypo",
+    "windows_at_risk",
+)
+
+
 @hookimpl
 def metrics() -> list[Metric]:
-    """Return the point, scaled, quantile and clinical metrics."""
-    from tsfm_eval import clinical, interval, point, quantile, scaled
-
-    return [*point.METRICS, *scaled.METRICS, *quantile.METRICS, *interval.METRICS, *clinical.METRICS]
+    """Return every metric of this package."""
+    modules = (importlib.import_module(f"tsfm_eval.{name}") for name in _METRICS)
+    return [metric for module in modules for metric in module.METRICS]
 
 
 @hookimpl

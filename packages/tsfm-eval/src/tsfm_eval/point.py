@@ -152,7 +152,17 @@ def _metric(
         mean = ratio(sums["loss"], sums["count"])
         return {name: np.sqrt(mean) if root else mean}
 
-    return Metric(name, f"{definition} over all finite pairs", unit, direction, judged, parts, finish, family="point")
+    return Metric(
+        name,
+        f"{definition} over all finite pairs",
+        unit,
+        direction,
+        judged,
+        parts,
+        finish,
+        family="point",
+        source="Hyndman and Koehler (2006), International Journal of Forecasting 22",
+    )
 
 
 METRICS = (
@@ -175,6 +185,7 @@ METRICS = (
         parts=lambda block: _cumulative(block.truth, block.point("mean")),
         finish=_finish_cumulative,
         family="point",
+        source="GluPredKit: the root mean square error of a window up to each step",
         directions={"cumulative_rmse_sd": "none"},
     ),
 )

@@ -138,6 +138,13 @@ def _metric(name: str, definition: str, unit: str, source: str, factor: float, o
     )
 
 
+def _crossing_parts(block: Block) -> Mapping[str, Floats]:
+    _, both = quantile_pairs(block)
+    count = both.astype(np.float64)
+    crossed = np.zeros_like(count) if block.crossed is None else block.crossed
+    return {"crossed": np.where(both, crossed, 0.0), "neighbours": count * (len(block.levels) - 1), "count": count}
+
+
 METRICS = (
     _metric(
         "pinball",
@@ -160,5 +167,21 @@ METRICS = (
         "GluonTS: mean_weighted_sum_quantile_loss",
         2.0,
         over="size",
+    ),
+    Metric(
+        name="crossing_rate",
+        definition=(
+            "share of neighbouring levels of which the upper one has the lower forecast, over all pairs of a step's "
+            "quantiles whose truth is there; scores sort the quantiles first"
+        ),
+        unit="1",
+        direction="lower",
+        point="quantiles",
+        parts=_crossing_parts,
+        finish=lambda sums: {"crossing_rate": ratio(sums["crossed"], sums["neighbours"])},
+        needs=("quantiles",),
+        family="calibration",
+        source="Chernozhukov et al. (2010), Econometrica 78",
+        limits={"": (0.0, 1.0)},
     ),
 )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tsfm_eval.glucose import glucose_values, thresholds
+from tsfm_core.units import thresholds
+from tsfm_eval.glucose import glucose_values
 from tsfm_eval.pairs import Floats
 from tsfm_eval.person import person_error
 
@@ -46,8 +47,8 @@ def time_in_ranges(glucose: npt.ArrayLike, unit: str = "mg/dL") -> TimeInRanges:
     limits = thresholds(unit)
     g = glucose_values(glucose, unit)
     g = g[np.isfinite(g)]
-    below = [np.count_nonzero(g < limits.level2_low), np.count_nonzero(g < limits.level1_low)]
-    up_to = [np.count_nonzero(g <= limits.high), np.count_nonzero(g <= limits.level2_high)]
+    below = [np.count_nonzero(g < limits.very_low), np.count_nonzero(g < limits.low)]
+    up_to = [np.count_nonzero(g <= limits.high), np.count_nonzero(g <= limits.very_high)]
     counts = np.diff([0, *below, *up_to, g.size])
     tbr2, tbr1, tir, tar1, tar2 = (100.0 * counts / g.size if g.size else np.full(5, np.nan)).tolist()
     return TimeInRanges(tbr2, tbr1, tir, tar1, tar2, g.size)
@@ -55,11 +56,11 @@ def time_in_ranges(glucose: npt.ArrayLike, unit: str = "mg/dL") -> TimeInRanges:
 
 def _in_range(g: Floats, unit: str) -> Floats:
     limits = thresholds(unit)
-    return np.where((limits.level1_low <= g) & (g <= limits.high), 100.0, 0.0)
+    return np.where((limits.low <= g) & (g <= limits.high), 100.0, 0.0)
 
 
 def _below(g: Floats, unit: str) -> Floats:
-    return np.where(g < thresholds(unit).level1_low, 100.0, 0.0)
+    return np.where(g < thresholds(unit).low, 100.0, 0.0)
 
 
 def _above(g: Floats, unit: str) -> Floats:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tsfm_core import Block, Metric
 from tsfm_eval.detection import auprc, auroc, choose_threshold, operating_point
-from tsfm_eval.glucose import thresholds
+from tsfm_eval.glucose import low_limit
 from tsfm_eval.hypo import ENOUGH
 from tsfm_eval.pairs import Floats
 from tsfm_eval.tail import LOWEST_LEVEL, level_below
@@ -60,7 +60,7 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
     score = _of_quantiles if of == "quantiles" else _of_point
 
     def parts(block: Block) -> Mapping[str, npt.NDArray[Any]]:
-        threshold = thresholds(block.unit).low(level)
+        threshold = low_limit(block.unit, level)
         found = score(block, threshold)
         label = np.where(np.isfinite(found), _labels(block, threshold), -1).astype(np.int8)
         return {
@@ -81,9 +81,12 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
         }
         for rule in RULES:
             if f"threshold_{rule}" in columns:
-                at = operating_point(label, given, float(columns[f"threshold_{rule}"]))
+                # of each window the one that its own run chose
+                chosen = np.broadcast_to(columns[f"threshold_{rule}"], known.shape)[known]
+                at = operating_point(label, given - chosen, 0.0 if np.isfinite(chosen).all() else float("nan"))
+                one = chosen.size and (chosen == chosen[0]).all()
                 scores |= {
-                    f"{rule}_threshold": at.threshold,
+                    f"{rule}_threshold": float(chosen[0]) if one else float("nan"),
                     f"{rule}_sensitivity": at.sensitivity,
                     f"{rule}_specificity": at.specificity,
                     f"{rule}_ppv": at.ppv,

@@ -105,7 +105,7 @@ def check_patients(patients: int) -> None:
     """
     if patients < FEWEST:
         raise DataError(
-            f"{patients} patients are too few for an interval or a test: what they differ by says next to nothing "
+            f"{patients} patient{'s are' if patients != 1 else ' is'} too few for an interval or a test: what they differ by says next to nothing "
             "about others, and the result would be read as certainty",
             f"show each patient's score instead, or evaluate on at least {FEWEST} patients (10 to rely on it)",
         )
