@@ -96,6 +96,7 @@ def test_mistakes_are_sentences():
 
 def test_smape_of_zeros():
     assert smape([0.0, 0.0], [0.0, 3.0]) == 1.0  # no error, and the greatest
+    assert smape([0.1], [0.3]) == pytest.approx(1.0)
 
 
 def test_cumulative_rmse_by_hand():

@@ -77,16 +77,16 @@ def level_below(quantiles: Floats, levels: Sequence[float], value: Floats | floa
     The two differ only where several quantiles equal ``value``: the least and the last of their levels. Outside the
     quantiles it is the first or the last level.
     """
-    beyond = quantiles[-1] < value if strict else quantiles[-1] <= value
-    found = np.where(beyond, levels[-1], levels[0])
-    for at in range(len(levels) - 1):
-        low, high = quantiles[at], quantiles[at + 1]
-        inside = (low < value) & (value <= high) if strict else (low <= value) & (value < high)
-        with np.errstate(all="ignore"):  # what lies outside, equal quantiles, infinite ones
-            share = (value - low) / (high - low)
-            between = (1.0 - share) * levels[at] + share * levels[at + 1]  # on a quantile its level, to the last digit
-        found = np.where(inside, between, found)
-    return found
+    at = np.zeros(quantiles.shape[1:], dtype=np.intp)  # quantiles on the lower side
+    for forecast in quantiles:
+        at += forecast < value if strict else forecast <= value
+    lower, upper = np.maximum(at - 1, 0), np.minimum(at, len(levels) - 1)
+    low, high = (np.take_along_axis(quantiles, side[None], axis=0)[0] for side in (lower, upper))
+    level = np.asarray(levels)
+    with np.errstate(invalid="ignore", divide="ignore"):  # outside the quantiles, infinite ones
+        share = (value - low) / (high - low)
+        between = (1.0 - share) * level[lower] + share * level[upper]  # on a quantile its level, to the last digit
+    return np.where(lower == upper, level[lower], between)
 
 
 def _clamped(quantiles: Floats, threshold: float) -> npt.NDArray[np.bool_]:
