@@ -11,6 +11,8 @@ from scipy import stats
 from tsfm_core import DataError
 from tsfm_eval.pairs import ratio
 from tsfm_eval.statistics.bootstrap import bootstrap, bootstrap_mean, patient_bootstrap
+from tsfm_eval.statistics.methods import studentised, tails
+from tsfm_eval.statistics.resampling import Resampled
 from tsfm_eval.statistics.sums import PatientSums, patient_sums
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -191,7 +193,7 @@ def test_resamples_without_a_value_are_counted():
 def test_a_number_of_fewer_than_five_has_no_interval(events, estimate):
     found = np.maximum(np.array(events) - np.eye(20)[0] - np.eye(20)[3], 0)
     sums = PatientSums(names(20), {"events": np.array(events), "found": found, "days": np.ones(20)})
-    found = bootstrap(sums, recall)["recall"]
+    found = bootstrap(sums, recall, method="percentile")["recall"]
     assert found.estimate == pytest.approx(estimate, nan_ok=True)
     assert np.isnan([found.low, found.high]).all()
     assert (found.patients, found.contributing) == (20, np.count_nonzero(events))
@@ -204,14 +206,34 @@ def test_what_never_happened_has_no_interval():
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_a_patient_that_has_it_all_leaves_nothing_behind():
-    # the sum of the others is 0, whatever 0.1 + 0.2 - 0.1 - 0.2 is in binary
-    loss = np.array([0.1, *[0.0] * 11])
-    found = bootstrap(PatientSums(names(12), {"loss": loss, "count": np.full(12, 0.3)}), rmse)["rmse"]
+def test_too_many_resamples_without_a_value():
+    # all 20 have quiet nights, 3 had others: (17 / 20)^20 = 3.9 % of the resamples have none of these
+    sums = PatientSums(names(20), {"quiet": np.arange(1.0, 21), "other": np.array([1.0, 2, 3, *[0] * 17])})
+    found = bootstrap(sums, lambda part: {"odds": ratio(part["quiet"], part["other"])}, method="percentile")["odds"]
+    assert 300 < found.undefined < 480
+    assert (found.contributing, found.reliable) == (20, False)
+    assert found.low < found.estimate < found.high
+
+
+def test_a_patient_that_has_it_all():
+    sums = PatientSums(names(12), {"loss": np.array([0.1, *[0.0] * 11]), "count": np.full(12, 0.3)})
+    found = bootstrap(sums, rmse)["rmse"]
     assert found.estimate == pytest.approx(np.sqrt(0.1 / 3.6))
     assert not np.isnan(found.low)
     assert np.isnan(found.high)  # a third of the resamples do not hold that patient: they set no bound
     assert not found.reliable
+
+
+def test_resamples_by_hand():
+    # x = 10; t = -2 (40 times), 0/0 that is 0 (19 times), 1 (20 times), 4 (20 times): 99 resamples, ranks 10 and 90
+    values = np.repeat([6.0, 10, 11, 18], [40, 19, 20, 20])
+    errors = np.repeat([2.0, 0, 1, 2], [40, 19, 20, 20])
+    # leaving one of 5 out gives 8 9 10 11 12: error sqrt(4/5 x 10)
+    drawn = Resampled(10.0, 5, np.arange(8.0, 13), values, errors)
+    assert studentised(drawn, 0.1) == pytest.approx((10 - 4 * np.sqrt(8), 10 + 2 * np.sqrt(8)))
+    assert studentised(drawn, 0.3) == pytest.approx((10 - 1 * np.sqrt(8), 10 + 2 * np.sqrt(8)))
+    assert studentised(drawn, 0.45) == pytest.approx((10, 10))
+    assert tails(values, 0.1, 0.9) == (6, 18)
 
 
 PARTS = {"loss": np.arange(6.0), "count": np.ones(6)}

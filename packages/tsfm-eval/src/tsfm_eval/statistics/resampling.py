@@ -110,12 +110,8 @@ def _weights(patients: int, resamples: int, seed: int, rows: int) -> Iterator[Fl
 def _left_out(parts: Mapping[str, Floats], sums: Mapping[str, Floats], weights: Floats) -> dict[str, Floats]:
     """Return the rows of ``sums`` less one patient each, ``[rows of weights x patients drawn]`` in one axis."""
     row, patient = np.nonzero(weights)
-    rest = {}
-    for name, part in parts.items():
-        rest[name] = sums[name][row] - part[patient]
-        if (part >= 0).all():  # what remains of a patient that had it all: rounding, of either sign
-            np.maximum(rest[name], 0.0, out=rest[name])
-    return rest
+    # never below 0 for parts that are not: a sum is rounded to no less than any of its terms
+    return {name: sums[name][row] - part[patient] for name, part in parts.items()}
 
 
 def _contributing(
