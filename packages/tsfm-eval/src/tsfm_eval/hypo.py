@@ -49,7 +49,7 @@ def _parts(level: int, block: Block) -> Mapping[str, Bits]:
     with np.errstate(invalid="ignore"):
         low = seen & (np.hstack([block.context, block.truth]) < threshold)
         alarm = sustained_alarms(block.point("median") < threshold, samples_of_event(block.step / 60))
-    n, horizon = block.truth.shape
+    n, prediction_length = block.truth.shape
     return {
         "low": np.packbits(low, axis=1),
         "seen": np.packbits(seen, axis=1),
@@ -57,7 +57,7 @@ def _parts(level: int, block: Block) -> Mapping[str, Bits]:
         "cutoff": block.cutoff.astype("datetime64[s]").astype(np.int64),
         "step": np.full(n, block.step, dtype=np.int32),
         "context": np.full(n, block.context.shape[1], dtype=np.uint8),
-        "horizon": np.full(n, horizon, dtype=np.uint16),
+        "prediction_length": np.full(n, prediction_length, dtype=np.uint16),
         "count": np.ones(n, dtype=np.int8),
     }
 
@@ -66,19 +66,19 @@ def _per_item(columns: Mapping[str, Bits]) -> Mapping[str, Any]:
     cutoff, order = np.unique(columns["cutoff"], return_index=True)
     if not order.size:
         return dict.fromkeys(("events", "detected", "episodes", "true", "left_out", "days", "lead", "count"), 0.0)
-    step, context, horizon = (int(columns[name][0]) for name in ("step", "context", "horizon"))
+    step, context, ahead = (int(columns[name][0]) for name in ("step", "context", "prediction_length"))
     first = (cutoff - cutoff[0]) // step  # of each window's samples in the series
-    low, seen, covered = _series(columns, order, first, context, horizon)
+    low, seen, covered = _series(columns, order, first, context, ahead)
     minutes = step / 60
     start, stop = find_events(low, seen, minutes)
     issued = (first + context - 1)[columns["alarm"][order]]
     observed = np.concatenate([[0], np.cumsum(seen)])
-    enough = (observed[issued + 1 + horizon] - observed[issued + 1]) / horizon >= ENOUGH
-    followed = np.searchsorted(start, issued, "right") < np.searchsorted(start, issued + horizon, "right")
+    enough = (observed[issued + 1 + ahead] - observed[issued + 1]) / ahead >= ENOUGH
+    followed = np.searchsorted(start, issued, "right") < np.searchsorted(start, issued + ahead, "right")
     judged = issued[enough | followed]
     days = float(np.count_nonzero(seen & covered)) * step / _DAY
     events = HypoEvents(start, stop, np.zeros(start.size, dtype=np.bool_), minutes, samples_of_event(minutes))
-    match = hypo_alarms(judged, events, horizon, days)
+    match = hypo_alarms(judged, events, ahead, days)
     return {
         "events": float(np.count_nonzero(covered[start])),
         "detected": float(match.detected),
@@ -92,10 +92,10 @@ def _per_item(columns: Mapping[str, Bits]) -> Mapping[str, Any]:
 
 
 def _series(
-    columns: Mapping[str, Bits], order: Bits, first: Bits, context: int, horizon: int
+    columns: Mapping[str, Bits], order: Bits, first: Bits, context: int, ahead: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return where the series was low, where it was seen, and where some window looked ahead to."""
-    width = context + horizon
+    width = context + ahead
     low, seen = np.zeros((2, int(first[-1]) + width), dtype=np.bool_)
     for begin in range(0, order.size, CHUNK):
         rows, at = order[begin : begin + CHUNK], first[begin : begin + CHUNK]
