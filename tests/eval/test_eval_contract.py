@@ -5,38 +5,52 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tsfm_core import Block
+from tsfm_core import Block, Task
+from tsfm_core.data.store import StoredChunk
+from tsfm_core.metrics import Scoring
 from tsfm_eval.plugin import metrics
 
 METRICS = {metric.name: metric for metric in metrics()}
-every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+SUMMED = {name: metric for name, metric in METRICS.items() if metric.additive}
+#: summed pairs of one step each: a window's earlier steps have no say
+STEPPED = {name: metric for name, metric in SUMMED.items() if metric.steps and not metric.per_item}
+WINDOWS = {"cumulative_rmse", "discontinuity", "dilate"}
+PAIRED = {name: metric for name, metric in STEPPED.items() if name not in WINDOWS}
 
-CLARKE = ("a", "b", "c", "d", "e")
-INTERVALS = [f"{word}_{percent}" for percent in (50, 80, 90) for word in ("coverage", "sharpness")]
-KEYS = {
-    "rmse": ["rmse"],
-    "mse": ["mse"],
-    "mae": ["mae"],
-    "mape": ["mape"],
-    "mase": ["mase_m1", "mase_m1_left_out", "mase_m288", "mase_m288_left_out"],
-    "pinball": ["pinball"],
-    "coverage": INTERVALS,
-    "clarke": [f"clarke_{zone}" for zone in CLARKE],
-    "clarke_matlab": [f"clarke_matlab_{zone}" for zone in CLARKE],
-}
+LEVELS = tuple(float(level) for level in np.round(np.arange(1, 40) * 0.025, 3))
+N, H = 60, 9
+
+
+def each(chosen):
+    return pytest.mark.parametrize("metric", chosen.values(), ids=chosen)
 
 
 @pytest.fixture
 def block():
     rng = np.random.default_rng(11)
-    truth = rng.uniform(40, 400, (30, 7))
-    quantiles = np.sort(truth[:, None] + rng.normal(0, 60, (30, 5, 7)), axis=1)
+    truth = rng.uniform(45, 300, (N, H))
+    quantiles = np.sort(truth[:, None] + rng.normal(0, 60, (N, len(LEVELS), H)), axis=1)
     truth[rng.random(truth.shape) < 0.15] = np.nan
     truth[4] = np.nan
-    scale = {1: rng.uniform(1, 9, 30), 288: np.where(rng.random(30) < 0.3, np.nan, rng.uniform(0, 60, 30))}
+    truth[6:12] = rng.uniform(40, 68, (6, H))  # whole windows, and lows among them
+    scale = {1: rng.uniform(1, 9, N), 288: np.where(rng.random(N) < 0.3, np.nan, rng.uniform(0, 60, N))}
     scale[1][3] = 0.0
-    points = {"mean": quantiles.mean(axis=1), "median": quantiles[:, 2]}
-    return Block(truth, points, "mg/dL", quantiles, (0.05, 0.1, 0.5, 0.9, 0.95), scale, {})
+    context = rng.uniform(40, 400, (N, 48))
+    context[rng.random(context.shape) < 0.1] = np.nan
+    return Block(
+        truth,
+        {"mean": quantiles.mean(axis=1), "median": quantiles[:, 19]},
+        "mg/dL",
+        quantiles,
+        LEVELS,
+        scale,
+        {m: one**2 for m, one in scale.items()},
+        context,
+        np.repeat(["a", "b", "c", "d"], N // 4).astype(object),
+        np.datetime64("2024-01-01", "s") + np.arange(N) * np.timedelta64(1800, "s"),
+        300,
+        rng.integers(0, 3, (N, H)).astype(float),
+    )
 
 
 def take(block, rows, steps=slice(None)):
@@ -46,6 +60,9 @@ def take(block, rows, steps=slice(None)):
         points={name: point[rows, steps] for name, point in block.points.items()},
         quantiles=block.quantiles[rows, :, steps],
         scale={m: scale[rows] for m, scale in block.scale.items()},
+        scale_squared={m: scale[rows] for m, scale in block.scale_squared.items()},
+        crossed=block.crossed[rows, steps],
+        **{name: getattr(block, name)[rows] for name in ("context", "item_id", "cutoff")},
     )
 
 
@@ -53,78 +70,142 @@ def sums(metric, block, axis=None):
     return {name: part.sum(axis=axis) for name, part in metric.parts(block).items()}
 
 
-def assert_scores(got, expected):
+def assert_scores(got, expected, rtol=1e-12, atol=0.0):
     assert got.keys() == expected.keys()
     for name in expected:
-        np.testing.assert_allclose(got[name], expected[name], rtol=1e-12, err_msg=name)
+        np.testing.assert_allclose(got[name], expected[name], rtol=rtol, atol=atol, err_msg=name)
 
 
-def test_names_keys_and_definitions(block):
-    assert list(METRICS) == list(KEYS)
-    for name, metric in METRICS.items():
-        assert list(metric.finish(sums(metric, block))) == KEYS[name]
+def scored(metric, *blocks, names=("patient_holdout",)):
+    """Score blocks as core does, the first of each name's."""
+    scoring = Scoring(TASK, [metric])
+    scoring.add_run(chunk_of(block, name) for name in names for block in blocks)
+    return scoring.scores()
+
+
+TASK = Task(target="glucose", unit="mg/dL", freq="5min", context_length=48, prediction_length=H, quantile_levels=LEVELS)
+
+
+def chunk_of(block, name):
+    return StoredChunk(
+        set=name,
+        item_id=block.item_id,
+        cutoff=block.cutoff,
+        truth=block.truth,
+        mean=block.points["mean"],
+        quantiles=block.quantiles,
+        scale=dict(block.scale),
+        scale_squared=dict(block.scale_squared),
+        context=block.context,
+        minute=np.full(len(block.truth), -1, np.int16),
+    )
+
+
+def test_every_metric_says_what_it_is():
     assert len({metric.definition for metric in METRICS.values()}) == len(METRICS)
+    for name, metric in METRICS.items():
+        assert metric.family in ("point", "scaled", "probabilistic", "calibration", "clinical", "event"), name
+        assert metric.source, name
+        assert len(metric.definition) > 20, name
+        assert metric.point == "quantiles" or "quantiles" not in metric.needs, name
 
 
-@every_metric
+@each(METRICS)
+def test_what_is_said_of_a_number_is_of_one_that_is_there(metric, block):
+    numbers = set(scored(metric, block, names=("validation", "patient_holdout")).sets["patient_holdout"]["overall"])
+    said = {*metric.units, *metric.directions, *metric.limits} - {""}
+    assert said <= numbers | {f"temporal_gain_{ahead}" for ahead in (60, 120, 240, 480)}
+    assert all(np.isfinite(bound) or bound == np.inf for pair in metric.limits.values() for bound in pair)
+
+
+@each(METRICS)
+def test_what_a_score_rests_on_is_counted(metric, block):
+    parts = metric.parts(block)
+    assert "count" in parts
+    scores = scored(metric, block)
+    assert scores.sets["patient_holdout"]["counts"][metric.name] > 0
+
+
+@each(SUMMED)
 def test_parts_are_complete_and_finite(metric, block):
     for part in metric.parts(block).values():
-        assert part.shape == block.truth.shape
+        assert part.shape[:1] == (N,)
         assert part.dtype == np.float64
         assert np.isfinite(part).all()
 
 
-@every_metric
+@each(PAIRED)
 def test_a_missing_pair_adds_nothing(metric, block):
     missing = np.isnan(block.truth)
-    assert all(not part[missing].any() for part in metric.parts(block).values())
+    for part in metric.parts(block).values():
+        assert part.shape == block.truth.shape
+        assert not part[missing].any()
 
 
-@every_metric
+@each(SUMMED)
 def test_parts_do_not_depend_on_the_batch(metric, block):
     whole = metric.parts(block)
     halves = [metric.parts(take(block, rows)) for rows in (slice(0, 13), slice(13, None))]
     assert whole.keys() == halves[0].keys() == halves[1].keys()
     for name, part in whole.items():
-        np.testing.assert_array_equal(part, np.concatenate([half[name] for half in halves]))
+        np.testing.assert_allclose(part, np.concatenate([half[name] for half in halves]), rtol=1e-13, atol=1e-13)
 
 
-@every_metric
-def test_the_order_of_windows_does_not_matter(metric, block):
-    shuffled = take(block, np.random.default_rng(4).permutation(30))
-    assert_scores(metric.finish(sums(metric, shuffled)), metric.finish(sums(metric, block)))
+@each(METRICS)
+def test_neither_the_batch_nor_the_order_of_windows_matters(metric, block):
+    names = ("validation", "patient_holdout")
+    expected = scored(metric, block, names=names)
+    order = np.random.default_rng(4).permutation(N)
+    for blocks in ([take(block, slice(0, 7)), take(block, slice(7, None))], [take(block, order)]):
+        got = scored(metric, *blocks, names=names)
+        assert_scores(got.sets["patient_holdout"]["overall"], expected.sets["patient_holdout"]["overall"], 1e-9, 1e-9)
 
 
-@every_metric
+@each(PAIRED)
 def test_a_step_scores_as_if_it_stood_alone(metric, block):
     by_step = metric.finish(sums(metric, block, axis=0))
-    for step in range(7):
+    for step in range(H):
         alone = metric.finish(sums(metric, take(block, slice(None), slice(step, step + 1))))
         assert_scores({name: scores[step] for name, scores in by_step.items()}, alone)
 
 
-@every_metric
+@each({name: metric for name, metric in SUMMED.items() if metric.per_item is None and metric.steps})
+def test_finishing_many_sums_is_finishing_each(metric, block):
+    """Bootstraps rely on it."""
+    some = [sums(metric, take(block, slice(at, at + 20))) for at in (0, 11, 30)]
+    together = metric.finish({name: np.array([one[name] for one in some]) for name in some[0]})
+    for at, one in enumerate(some):
+        assert_scores({name: values[at] for name, values in together.items()}, metric.finish(one))
+
+
+@each(PAIRED)
 def test_masking_equals_dropping(metric, block):
     column = take(block, slice(None), slice(2, 3))
     kept = take(column, np.isfinite(column.truth[:, 0]))
-    assert len(kept.truth) < 30
+    assert len(kept.truth) < N
     assert_scores(metric.finish(sums(metric, column)), metric.finish(sums(metric, kept)))
 
 
-@every_metric
+@each(METRICS)
 def test_no_pairs_give_nan_not_zero(metric, block):
-    unseen = replace(block, truth=np.full_like(block.truth, np.nan))
-    for empty in (unseen, take(block, slice(0, 0))):
-        scores = metric.finish(sums(metric, empty))
-        assert list(scores) == KEYS[metric.name]
-        assert np.isnan(list(scores.values())).all()
-        by_step = metric.finish(sums(metric, empty, axis=0))
-        assert all(values.shape == (7,) and np.isnan(values).all() for values in by_step.values())
+    unseen = replace(block, truth=np.full_like(block.truth, np.nan), context=np.full_like(block.context, np.nan))
+    scores = scored(metric, unseen, names=("validation", "patient_holdout")).sets["patient_holdout"]
+    assert scores["counts"][metric.name] == 0
+    whole = {name: value for name, value in scores["overall"].items() if not np.isnan(value)}
+    counted = ("_left_out", "_windows", "_events")
+    assert all(name.endswith(counted) for name in whole), whole
+    if metric.name in STEPPED:
+        by_step = metric.finish(sums(metric, unseen, axis=0))
+        assert all(np.isnan(values).all() for name, values in by_step.items() if not name.endswith(counted))
 
 
-@every_metric
+#: what is said in mg/dL whatever the unit of the data, or is computed on mmol/L
+OWN_UNIT = {"grmse", "grmse_agata"}
+
+
+@each({name: metric for name, metric in PAIRED.items() if name not in OWN_UNIT and "glucose" not in metric.needs})
 def test_the_unit_of_the_target(metric, block):
-    scaled = {"target": 18.018, "target^2": 18.018**2}.get(metric.unit, 1.0)
+    scaled = {"target": 18.018, "target^2": 18.018**2}
     in_mmol = replace(
         block,
         truth=block.truth / 18.018,
@@ -132,9 +213,11 @@ def test_the_unit_of_the_target(metric, block):
         unit="mmol/L",
         quantiles=block.quantiles / 18.018,
         scale={m: scale / 18.018 for m, scale in block.scale.items()},
+        scale_squared={m: scale / 18.018**2 for m, scale in block.scale_squared.items()},
+        context=block.context / 18.018,
     )
     scores = metric.finish(sums(metric, in_mmol))
-    widths = {name: 18.018 if name.startswith("sharpness") else scaled for name in scores}
     expected = metric.finish(sums(metric, block))
     for name in expected:
-        assert scores[name] * widths[name] == pytest.approx(expected[name]), name
+        factor = scaled.get(metric.units.get(name, metric.unit), 1.0)
+        assert scores[name] * factor == pytest.approx(expected[name], nan_ok=True), name

@@ -58,7 +58,7 @@ def _parts(level: int, block: Block) -> Mapping[str, Bits]:
         "step": np.full(n, block.step, dtype=np.int32),
         "context": np.full(n, block.context.shape[1], dtype=np.uint8),
         "prediction_length": np.full(n, prediction_length, dtype=np.uint16),
-        "count": np.ones(n, dtype=np.int8),
+        "count": np.isfinite(block.truth).any(axis=1).astype(np.int8),
     }
 
 

@@ -172,6 +172,7 @@ METRICS = (
         parts=_discontinuity_parts,
         finish=lambda sums: {"discontinuity": ratio(sums["loss"], sums["count"])},
         family="point",
+        source="the jump between what was last read and what is forecast first; no publication defines it",
         why_not=lambda block: "the context of the windows is not at hand" if block.context is None else None,
     ),
     Metric(

@@ -104,9 +104,10 @@ def check_patients(patients: int) -> None:
     :raises DataError: naming the number.
     """
     if patients < FEWEST:
+        who = "1 patient is" if patients == 1 else f"{patients} patients are"
         raise DataError(
-            f"{patients} patient{'s are' if patients != 1 else ' is'} too few for an interval or a test: what they differ by says next to nothing "
-            "about others, and the result would be read as certainty",
+            f"{who} too few for an interval or a test: what they differ by says next to nothing about others, and the "
+            "result would be read as certainty",
             f"show each patient's score instead, or evaluate on at least {FEWEST} patients (10 to rely on it)",
         )
 
