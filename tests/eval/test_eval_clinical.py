@@ -7,8 +7,8 @@ from sklearn.metrics import confusion_matrix, matthews_corrcoef, recall_score
 
 from tsfm_core import Block, DataError
 from tsfm_eval import mape
-from tsfm_eval.glycaemia import METRICS as GLYCAEMIA
-from tsfm_eval.glycaemia import glycaemia
+from tsfm_eval.glycaemic_classes import METRICS as GLYCAEMIA
+from tsfm_eval.glycaemic_classes import glycaemia
 from tsfm_eval.weighted import METRICS as WEIGHTED
 from tsfm_eval.weighted import grmse, mard
 
@@ -134,7 +134,7 @@ def test_mistakes_are_sentences():
     for function in (grmse, glycaemia):
         with pytest.raises(DataError, match=r"reference has shape \[2\], prediction \[1\]"):
             function([100, 100], [100])
-        with pytest.raises(DataError, match="'custom:MW' cannot be converted to 'mg/dL'"):
+        with pytest.raises(DataError, match="'custom:MW' is no unit of glucose"):
             function([100], [100], "custom:MW")
         with pytest.raises(DataError, match="reference is no array of numbers"):
             function(["100"], [100])

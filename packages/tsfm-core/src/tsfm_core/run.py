@@ -19,7 +19,7 @@ from tsfm_core.checkpoints import BEST
 from tsfm_core.errors import RunError, did_you_mean, listing
 from tsfm_core.files import write_json, write_text
 
-__all__ = ["Run", "find_run", "is_run", "list_runs"]
+__all__ = ["Run", "find_run", "is_run", "list_runs", "runs_of"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,11 @@ def list_runs(root: Path) -> Iterator[Run]:
     """Yield the runs below ``root``, oldest first within an experiment."""
     for file in sorted(root.glob("*/*/run_*/run.json")):
         yield Run(file.parent)
+
+
+def runs_of(experiment: Path) -> tuple[Run, ...]:
+    """Return the runs in the folder of one experiment, oldest first."""
+    return tuple(Run(file.parent) for file in sorted(experiment.glob("run_*/run.json")))
 
 
 def find_run(name: str, root: Path) -> Run:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tsfm_eval.detection import auprc, auroc, choose_threshold, operating_point
     from tsfm_eval.events import HypoEvents, hypo_events
     from tsfm_eval.gain import temporal_gain
-    from tsfm_eval.glycaemia import glycaemia
+    from tsfm_eval.glycaemic_classes import glycaemia
     from tsfm_eval.interval import central_interval, coverage, interval_score, sharpness, wis
     from tsfm_eval.parkes import parkes_zones
     from tsfm_eval.point import bias, cumulative_rmse, mae, mape, mse, rmse, smape
@@ -44,7 +44,7 @@ _HOME = {
     "detection": ("auprc", "auroc", "choose_threshold", "operating_point"),
     "events": ("HypoEvents", "hypo_events"),
     "gain": ("temporal_gain",),
-    "glycaemia": ("glycaemia",),
+    "glycaemic_classes": ("glycaemia",),
     "interval": ("central_interval", "coverage", "interval_score", "sharpness", "wis"),
     "parkes": ("parkes_zones",),
     "point": ("bias", "cumulative_rmse", "mae", "mape", "mse", "rmse", "smape"),

@@ -124,6 +124,7 @@ def _metric(
         finish=finish,
         needs=("quantiles",),
         family="calibration",
+        limits={"": (0.0, 1.0)},
     )
 
 
@@ -143,6 +144,7 @@ METRICS = (
         finish=_finish_pit,
         needs=("quantiles",),
         family="calibration",
+        limits={"": (0.0, 1.0)},
         source="Dawid (1984); Gneiting et al. (2007)",
     ),
     _metric(

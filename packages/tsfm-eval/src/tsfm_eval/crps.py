@@ -166,6 +166,7 @@ def _metric(
         finish=finish,
         needs=("quantiles",) if limit is None else ("quantiles", "glucose"),
         family="probabilistic",
+        limits={"": (0.0, float("inf"))},
         source="Gneiting and Raftery (2007)" if limit is None else "Gneiting and Ranjan (2011)",
         why_not=why_not,
     )

@@ -50,6 +50,7 @@ def zone_metric(name: str, zones: Zones, definition: str, source: str, **options
         finish,
         needs=("glucose",),
         family="clinical",
+        limits={"": (0.0, 100.0)},
         source=source,
         directions={f"{name}_a": "higher", f"{name}_c": "lower", f"{name}_d": "lower", f"{name}_e": "lower"},
     )
@@ -83,6 +84,7 @@ def _low_metric(name: str, zones: Zones, grid: str, source: str, **options: Any)
         finish,
         needs=("glucose",),
         family="clinical",
+        limits={"": (0.0, 100.0)},
         source=source,
     )
 

@@ -58,7 +58,7 @@ def _parts(level: int, block: Block) -> Mapping[str, Bits]:
         "step": np.full(n, block.step, dtype=np.int32),
         "context": np.full(n, block.context.shape[1], dtype=np.uint8),
         "prediction_length": np.full(n, prediction_length, dtype=np.uint16),
-        "count": np.isfinite(block.truth).any(axis=1).astype(np.int8),
+        "count": np.asarray(np.isfinite(block.truth).any(axis=1), dtype=np.int8),
     }
 
 
@@ -157,6 +157,7 @@ def _metric(level: int) -> Metric:
         steps=False,
         per_item=_per_item,
         family="event",
+        limits={"": (0.0, float("inf"))} | {f"{name}_{share}": (0.0, 1.0) for share in ("recall", "precision", "f1")},
         source="events: Danne et al. 2017, Diabetes Care 40(12), and Battelino et al. 2023; the matching is tsfm's own",
         why_not=why_not,
         units={f"{name}_lead": "min"},

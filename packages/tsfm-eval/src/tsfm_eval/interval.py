@@ -204,6 +204,8 @@ METRICS = (
         finish=_finish_coverage,
         needs=("quantiles",),
         family="calibration",
+        source="Gneiting et al. (2007), Journal of the Royal Statistical Society B 69",
+        limits={"": (0.0, float("inf"))} | {f"coverage_{percent}": (0.0, 1.0) for percent in PERCENTS},
         units={f"sharpness_{percent}": "target" for percent in PERCENTS},
     ),
     Metric(
@@ -220,6 +222,7 @@ METRICS = (
         finish=_finish_score,
         needs=("quantiles",),
         family="probabilistic",
+        limits={"": (0.0, float("inf"))},
         source="Gneiting and Raftery (2007), JASA 102",
         why_not=lambda block: (
             None if min(block.levels) <= 0.25 + SAME and max(block.levels) >= 0.75 - SAME else "no level bounds 50 %"
@@ -239,6 +242,7 @@ METRICS = (
         finish=lambda sums: {"wis": 2.0 * ratio(sums["loss"], sums["count"])},
         needs=("quantiles",),
         family="probabilistic",
+        limits={"": (0.0, float("inf"))},
         source="Bracher et al. (2021), PLOS Computational Biology 17",
         why_not=lambda block: f"it needs {PAIRED}" if _unpaired(block.levels) else None,
     ),

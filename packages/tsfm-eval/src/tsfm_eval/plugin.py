@@ -27,7 +27,7 @@ _METRICS = (
     "clinical",
     "grids",
     "weighted",
-    "glycaemia",
+    "glycaemic_classes",
     "ranges",
     "risk",
     "hypo",

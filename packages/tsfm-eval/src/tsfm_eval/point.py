@@ -161,6 +161,7 @@ def _metric(
         parts,
         finish,
         family="point",
+        limits={} if direction == "none" else {"": (0.0, float("inf"))},
         source="Hyndman and Koehler (2006), International Journal of Forecasting 22",
     )
 
@@ -187,5 +188,6 @@ METRICS = (
         family="point",
         source="GluPredKit: the root mean square error of a window up to each step",
         directions={"cumulative_rmse_sd": "none"},
+        limits={"": (0.0, float("inf"))},
     ),
 )

@@ -134,6 +134,7 @@ def _metric(name: str, definition: str, unit: str, source: str, factor: float, o
         finish=lambda sums: {name: factor * ratio(sums["loss"], sums[over])},
         needs=("quantiles",),
         family="probabilistic",
+        limits={"": (0.0, float("inf"))},
         source=source,
     )
 

@@ -190,6 +190,7 @@ def _metric(
         finish=finish,
         needs=("scale",) if judged != "quantiles" else ("quantiles", "scale"),
         family="scaled",
+        limits={"": (0.0, float("inf"))},
         source=source,
         why_not=why_not,
     )

@@ -146,6 +146,7 @@ def _brier(low: str, suffix: str = "", why_not: Callable[[Block], str | None] | 
         finish=finish,
         needs=("quantiles", "glucose"),
         family="probabilistic",
+        limits={"": (0.0, 1.0)},
         source="Brier (1950), Monthly Weather Review 78",
         why_not=why_not,
         directions={f"{name}_clamped": "none"},

@@ -96,6 +96,7 @@ def _grmse(name: str, low: float, high: float, source: str) -> Metric:
         finish,
         needs=("glucose",),
         family="clinical",
+        limits={"": (0.0, float("inf"))},
         source=source,
     )
 
@@ -111,6 +112,7 @@ METRICS = (
         finish=lambda sums: {"mard": _MAPE.finish(sums)["mape"]},
         needs=("glucose",),
         family="clinical",
+        limits={"": (0.0, float("inf"))},
         source="the accuracy of glucose meters and sensors is stated so",
     ),
     _grmse("grmse", 85.0, 155.0, _DEL_FAVERO),

@@ -120,6 +120,8 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
         additive=False,
         steps=False,
         family="event",
+        limits={f"{name}_{number}": (0.0, 1.0) for number in ("auroc", "auprc", "base_rate")}
+        | {f"{name}_{rule}_{number}": (0.0, 1.0) for rule in RULES for number in ("sensitivity", "specificity", "ppv")},
         source="Hanley and McNeil 1982, Radiology 143; Youden 1950, Cancer 3",
         why_not=_no_tail if asked else None,
         choose=_choose,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tsfm_core import DataError
-from tsfm_core.run import Run, find_run, is_run
+from tsfm_core.run import Run, find_run, is_run, runs_of
 
 __all__ = ["Entry", "find_entries"]
 
@@ -40,8 +40,8 @@ def find_entries(names: Sequence[str], root: Path) -> list[Entry]:
 def _runs_of(name: str, root: Path) -> tuple[Run, ...]:
     for folder in (Path(name), root / name):
         if folder.is_dir() and not is_run(folder):
-            below = sorted(folder.glob("run_*/run.json"))
-            runs = tuple(Run(file.parent) for file in below if Run(file.parent).status == "completed")
+            below = runs_of(folder)
+            runs = tuple(run for run in below if run.status == "completed")
             if runs:
                 return runs
             held = f"{len(below)} runs, none of them completed" if below else "no run"

@@ -4,7 +4,3 @@ Each module stands alone: ``bootstrap`` (intervals of scores and of differences)
 correction), ``ranks`` (Friedman and Nemenyi) with its picture ``critical_difference``, ``skill`` (skill score and win
 rate) and ``diebold_mariano`` (one series).
 """
-
-from __future__ import annotations
-
-__all__: list[str] = []

@@ -116,6 +116,7 @@ METRICS = (
         finish=_finish,
         needs=("glucose",),
         family="clinical",
+        limits={"": (0.0, 1.0), "mcc_hypo": (-1.0, 1.0), "mcc_hyper": (-1.0, 1.0)} | dict.fromkeys(PAIRS, (0.0, 100.0)),
         source="international consensus on time in range (Battelino et al. 2019) for the limits; Matthews 1975",
         units=dict.fromkeys(PAIRS, "%"),
         directions=dict.fromkeys(PAIRS, "none"),
