@@ -261,6 +261,28 @@ def _feature(name: str, sets: list[records.Feature]) -> tuple[str, ...]:
     return f"`{name}`", one.definition.partition(":")[0], one.unit, needs, named, "yes" if one.known else "no"
 
 
+def metrics() -> str | None:
+    """Return every metric of tsfm-eval; None where it is not installed or broken."""
+    found = {
+        name: metric
+        for name, given in host().contributions("metrics").items()
+        for package, metric in given
+        if package == "tsfm-eval"
+    }
+    if not found:
+        return None
+    kinds = dict.fromkeys(metric.family for metric in found.values())
+    parts = []
+    for kind in sorted(kinds):
+        parts.append(f"### {kind}")
+        for name, metric in found.items():
+            if metric.family == kind:
+                facts = f"{metric.unit}, {metric.direction}" if metric.direction != "none" else metric.unit
+                said = f"{metric.definition}. Source: {metric.source}."
+                parts.append(f"* `{name}` ({facts}; judges {metric.point}): {said}")
+    return "\n".join(parts).replace("\n###", "\n\n###")
+
+
 def protocols() -> str:
     """Return the protocols of our packages."""
     rows = ((f"`{one.name}`", one.definition) for one in _ours("protocols"))
@@ -328,6 +350,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "features": features,
     "protocols": protocols,
     "protocol_options": protocol_options,
+    "metrics": metrics,
     "promises": promises,
     "commands": commands,
     "demo": demo,

@@ -125,6 +125,7 @@ def _metric(
         needs=("quantiles",),
         family="calibration",
         limits={"": (0.0, 1.0)},
+        source="Dawid (1984); Gneiting et al. (2007)",
     )
 
 
