@@ -127,6 +127,10 @@ def score(metric, block, order=slice(None)):
     return metric.finish(metric.per_item(columns))
 
 
+def harmonic(recall, precision):
+    return 2 / (1 / recall + 1 / precision) if recall and precision else 0.0
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 @pytest.mark.parametrize(("stride", "step"), [(1, 5), (3, 5), (12, 5), (1, 15)])
 def test_metric_against_the_whole_series(metric, stride, step):
@@ -157,6 +161,7 @@ def test_metric_against_the_whole_series(metric, stride, step):
             f"{name}_events": len(counted),
             f"{name}_recall": detected / len(counted) if counted else NAN,
             f"{name}_precision": true / (true + false) if true + false else NAN,
+            f"{name}_f1": harmonic(detected / len(counted), true / (true + false)) if counted and true + false else NAN,
             f"{name}_false_per_day": false / days,
             f"{name}_lead": np.mean(leads) if leads else NAN,
             f"{name}_left_out": len(issued) - len(judged),

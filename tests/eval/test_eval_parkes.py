@@ -154,18 +154,18 @@ def test_mistakes_are_sentences():
 @pytest.mark.parametrize("unit", ["mg/dL", "mmol/L"])
 def test_metrics_count_pairs_by_zone(unit):
     factor = 1.0 if unit == "mg/dL" else 18.018
-    truth = np.array([[85, 400, 20, np.nan], [400, 85, 60, 60]]) / factor
-    median = np.array([[110, 94, 160, 100], [95, 111, np.nan, 200]]) / factor
+    truth = np.array([[85, 400, 20, np.nan, 55], [400, 85, 60, 60, np.nan]]) / factor
+    median = np.array([[110, 94, 160, 100, 100], [95, 111, np.nan, 200, np.nan]]) / factor
     found = {}
     for metric in METRICS:
         parts = metric.parts(Block(truth, {"median": median, "mean": truth}, unit))
         assert all(part.dtype == float and part.shape == truth.shape for part in parts.values())
         found |= metric.finish({name: part.sum() for name, part in parts.items()})
-    sixth = 100 / 6
-    t1 = {"a": sixth, "b": sixth, "c": sixth, "d": 2 * sixth, "e": sixth}
+    one = 100 / 7
+    t1 = {"a": one, "b": one, "c": 2 * one, "d": 2 * one, "e": one}
     expected = {f"parkes_t1_{zone}": share for zone, share in t1.items()}
-    # the other grid: (85, 110) and (85, 111) are A, (20, 160) and both at 400 are D, (60, 200) is C
-    t2 = {"a": 2 * sixth, "b": 0, "c": sixth, "d": 3 * sixth, "e": 0}
+    # the other grid: (85, 110) and (85, 111) are A, (20, 160) and both at 400 are D, (60, 200) is C, (55, 100) B
+    t2 = {"a": 2 * one, "b": one, "c": one, "d": 3 * one, "e": 0}
     expected |= {f"parkes_t2_{zone}": share for zone, share in t2.items()}
-    expected |= {"clarke_low_de": 100.0, "parkes_t1_low_de": 100.0}
+    expected |= {"clarke_low_de": 100.0, "parkes_t1_low_de": 200 / 3}
     assert found == pytest.approx(expected)

@@ -58,9 +58,9 @@ def temporal_gain(
     if not steps:
         way = f"give a multiple of {step_minutes:g} min up to {y.shape[1] * step_minutes:g}"
         raise DataError(f"{ahead_minutes} min is no step of the horizon", way)
-    finite = y[np.isfinite(y)]
-    sums = _moments(y, f, last, steps, finite.mean() if finite.size else 0.0).sum(axis=0)
-    return float(_gain(sums, ahead_minutes))
+    # a correlation is the same whatever is taken off
+    off = [values[np.isfinite(values)].mean() if np.isfinite(values).any() else 0.0 for values in (y, f)]
+    return float(_gain(_moments(y - off[0], f - off[1], last - off[0], steps).sum(axis=0), ahead_minutes))
 
 
 def _steps(minutes: float, step_seconds: float, longest: int) -> int:
@@ -69,12 +69,12 @@ def _steps(minutes: float, step_seconds: float, longest: int) -> int:
     return round(steps) if abs(steps - round(steps)) < _SAME and 1 <= steps <= longest else 0
 
 
-def _moments(y: Floats, f: Floats, last: Floats, steps: int, centre: float) -> Floats:
+def _moments(y: Floats, f: Floats, last: Floats, steps: int) -> Floats:
     """Return n, y, f, y^2, f^2, y f of each window at each lag, ``[n, steps + 1, 6]``, all 0 where one is missing."""
     past = np.hstack([last[:, None], y[:, :steps]])[:, ::-1]
     ahead = f[:, steps - 1, None]
     both = np.isfinite(past) & np.isfinite(ahead)
-    past, ahead = np.where(both, past - centre, 0.0), np.where(both, ahead - centre, 0.0)
+    past, ahead = np.where(both, past, 0.0), np.where(both, ahead, 0.0)
     moments = np.empty((*both.shape, 6))
     for at, moment in enumerate((both, past, ahead, past * past, ahead * ahead, past * ahead)):
         moments[..., at] = moment
@@ -105,12 +105,13 @@ def _why_not(block: Block) -> str | None:
 
 def _parts(block: Block) -> Mapping[str, Floats]:
     assert block.context is not None
-    y, f, last = block.truth, block.point("mean"), block.context[:, -1]
+    off = _CENTRE.get(block.unit, 0.0)
+    y, f, last = block.truth - off, block.point("mean") - off, block.context[:, -1] - off
     parts = {}
     for minutes in AHEAD:
         steps = _steps(minutes, block.step, y.shape[1])
         if steps:
-            parts[f"moments_{minutes}"] = _moments(y, f, last, steps, _CENTRE.get(block.unit, 0.0))
+            parts[f"moments_{minutes}"] = _moments(y, f, last, steps)
     shortest = next(iter(parts.values()))
     return parts | {"count": shortest[:, 0, 0].copy()}
 

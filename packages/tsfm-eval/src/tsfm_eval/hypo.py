@@ -117,12 +117,11 @@ def _metric(level: int) -> Metric:
         recall, precision = ratio(sums["detected"], sums["events"]), ratio(sums["true"], sums["episodes"])
         both = recall + precision
         f1 = np.where(both > 0, 2 * recall * precision / np.where(both > 0, both, 1.0), 0.0)
-        none = np.asarray(sums["detected"]) == 0
         return {
             f"{name}_events": sums["events"],
             f"{name}_recall": recall,
             f"{name}_precision": precision,
-            f"{name}_f1": np.where(np.asarray(sums["events"]) == 0, np.nan, np.where(none, 0.0, f1))[()],
+            f"{name}_f1": np.where(np.asarray(sums["events"]) == 0, np.nan, f1)[()],
             f"{name}_false_per_day": ratio(sums["episodes"] - sums["true"], sums["days"]),
             f"{name}_lead": ratio(sums["lead"], sums["detected"]),
             f"{name}_left_out": sums["left_out"],

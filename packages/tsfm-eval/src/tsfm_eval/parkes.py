@@ -92,7 +92,7 @@ def parkes_zones(
 
 def _zones(r: Floats, p: Floats, diabetes_type: int, slack: float) -> npt.NDArray[np.int8]:
     missing = ~(np.isfinite(r) & np.isfinite(p))
-    r, p = np.where(missing, 1.0, r), np.where(missing, 1.0, np.maximum(p, 0.0))
+    r, p = np.where(missing, 1.0, r), np.where(missing, 1.0, p)
     above = p > r
     side = np.where(above, 1.0, -1.0)
     # no line falls, so the pair moved towards the diagonal by the slack is beyond a line only if it truly is
