@@ -11,6 +11,9 @@ __all__ = ["Style", "note", "print_json", "print_lines", "print_rows", "print_ta
 
 Style = Literal["table", "csv", "latex", "json"]
 
+#: Scores below each other have as many digits.
+_SCORE = "#.4g"
+
 
 def print_json(value: Any) -> None:
     """Print plain data; what JSON has no number for becomes null."""
@@ -19,10 +22,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(finite(value), indent=1, default=str) + "\n")
 
 
-def print_table(rows: Sequence[Mapping[Any, Any]], columns: Mapping[Any, str]) -> None:
+def print_table(rows: Sequence[Mapping[Any, Any]], columns: Mapping[Any, str], digits: str = ".4g") -> None:
     """Print rows as a table.
 
     :param columns: the key of each column and its heading.
+    :param digits: how a number below 100 is written.
     """
     from rich import box
     from rich.console import Console
@@ -33,7 +37,7 @@ def print_table(rows: Sequence[Mapping[Any, Any]], columns: Mapping[Any, str]) -
         numeric = any(isinstance(row.get(key), int | float) for row in rows)
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(row.get(key)) for key in columns))
+        table.add_row(*(_cell(row.get(key), digits) for key in columns))
     # in a pipe nothing is cut: there is no edge to fit
     Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 250).print(table)
 
@@ -55,7 +59,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], style: Style) -> None:
     """Print rows, their keys as headings; a key that a row lacks is an empty cell."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
     if style == "table":
-        print_table(rows, {key: key for key in keys})
+        print_table(rows, {key: key for key in keys}, _SCORE)
     elif style == "csv":
         import csv
 
@@ -65,7 +69,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], style: Style) -> None:
     else:
         columns = "".join("r" if any(isinstance(row.get(key), int | float) for row in rows) else "l" for key in keys)
         lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", _latex(keys), "\\midrule"]
-        lines += [_latex(_cell(row.get(key)) for key in keys) for row in rows]
+        lines += [_latex(_cell(row.get(key), _SCORE) for key in keys) for row in rows]
         print_lines("\n".join([*lines, "\\bottomrule", "\\end{tabular}"]))
 
 
@@ -90,9 +94,9 @@ def note(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: str) -> str:
     if value is None or value != value:
         return ""
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 100 else f"{value:#.4g}"
+        return f"{value:,.2f}" if abs(value) >= 100 else format(value, digits)
     return f"{value:,}" if isinstance(value, int) else str(value)

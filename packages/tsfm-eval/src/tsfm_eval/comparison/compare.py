@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -172,6 +172,11 @@ def _set(scored: Sequence[Scored], name: str, against: str, seed: int) -> SetCom
     return SetComparison(one["windows"], patients, rows, **_tests(scored, name, metrics, against, notes))
 
 
+def _direction(metric: Metric, number: str) -> Literal["lower", "higher", "none"]:
+    # what was left out is named by season, which no metric knows beforehand
+    return metric.directions.get(number, "none" if number.endswith("_left_out") else metric.direction)
+
+
 def _ahead_rows(
     scored: Sequence[Scored], name: str, metric: Metric, against: str, seed: int, notes: dict[str, None]
 ) -> list[Row]:
@@ -218,7 +223,7 @@ def _rows(
         Row(
             number,
             metric.units.get(number, metric.unit).replace("target", unit),
-            metric.directions.get(number, metric.direction),
+            _direction(metric, number),
             ahead,
             own,
         )
@@ -245,7 +250,7 @@ def _tests(
     except DataError as error:
         notes[f"no tests: {error.message}"] = None
         return {"number": number, "notes": tuple(notes)}
-    direction = metric.directions.get(number, metric.direction)
+    direction = _direction(metric, number)
     found: dict[str, Any] = {"number": number, "tests": wilcoxon_holm(table)}
     if direction != "none" and len(scored) > 2:
         found["ranking"] = friedman_nemenyi(table, direction)

@@ -131,6 +131,8 @@ def _text(row: Row, cell: Cell) -> str:
 def _number(value: float) -> str:
     if value != value:
         return ""
+    if value == int(value) and abs(value) >= 10:
+        return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
 
