@@ -1,0 +1,92 @@
+"""One entry of a report from a run's directory."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tsfm_core.data.store import ForecastFile
+from tsfm_core.errors import RunError
+from tsfm_core.run import Run
+from tsfm_eval.plugin import metrics as metrics_of_this_package
+from tsfm_eval.report.content import Entry, MetricFact, Scores
+from tsfm_eval.report.forecasts import pictures
+
+__all__ = ["gather"]
+
+
+def gather(
+    run: Run,
+    label: str | None = None,
+    scores: Scores | None = None,
+    items: Sequence[Mapping[str, Any]] | None = None,
+    metrics: Sequence[MetricFact] | None = None,
+    baselines: Mapping[str, Scores] | None = None,
+    baseline_items: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> Entry:
+    """Return the entry of a scored run: its facts as they are stored, and one pass over its forecasts.
+
+    :param label: by default the name of the model.
+    :param scores: with intervals, by hour and by range; by default as the run stored them. ``items`` and ``baselines``
+        likewise, and ``metrics`` are those of this package.
+    :raises RunError: for a run without scores or forecasts.
+    """
+    stored = run.metrics
+    if stored is None:
+        raise RunError(f"{run.path} is not scored", "a report is made of a run that was trained or backtested")
+    facts, file = run.facts, ForecastFile(run.forecasts_path)
+    config = run.config_path.read_text(encoding="utf-8") if run.config_path.is_file() else ""
+    return Entry(
+        label=label or str(facts["model"]),
+        facts=facts,
+        task=stored["task"],
+        unit=stored["unit"],
+        scores=stored["sets"] if scores is None else scores,
+        items=list(_rows(run.items_path)) if items is None else items,
+        metrics=_facts(stored["points"]) if metrics is None else metrics,
+        baselines={name: one["sets"] for name, one in stored["baselines"].items()} if baselines is None else baselines,
+        baseline_items=baseline_items or {},
+        missing={**stored["missing"], **stored["baselines_missing"]},
+        pictures=pictures(file.chunks(), file.task, _protocol(config) == "nocturnal"),
+        training=list(_lines(run.training_log)),
+        config=config,
+    )
+
+
+def _facts(points: Mapping[str, str]) -> list[MetricFact]:
+    return [
+        MetricFact(one.name, one.unit, one.direction, one.definition, one.units, one.directions, points[one.name])
+        for one in metrics_of_this_package()
+        if one.name in points
+    ]
+
+
+def _protocol(config: str) -> str:
+    said = (yaml.safe_load(config) or {}).get("evaluation") or {}
+    return str(said.get("protocol", ""))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of metrics_by_item.csv; an empty cell is NaN."""
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            text = {"set": row.pop("set"), "item_id": row.pop("item_id")}
+            yield {**text, "windows": int(row.pop("windows")), **{key: float(one or "nan") for key, one in row.items()}}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a training log; one that a killed run left unfinished is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue

@@ -1,0 +1,168 @@
+"""How figures look, and how one becomes part of a page: its colours variables of the style sheet, its ids its own."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tsfm_core import DataError
+from tsfm_core.files import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["GREY", "GRID", "INK", "LINES", "MARKERS", "PAPER", "QUIET", "SERIES", "Figure", "need_matplotlib", "render"]
+
+# of Okabe and Ito's palette, the dark ones first; never without a line style, a marker or a letter of its own
+_BLUE, _VERMILION, _GREEN, _PURPLE, _ORANGE, _SKY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+SERIES = (_BLUE, _VERMILION, _GREEN, _PURPLE, _ORANGE, _SKY)
+LINES = ("-", (0, (6, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+#: Colours that nothing else has: in a page they follow the theme.
+INK, QUIET, GRID, PAPER, GREY = "#111213", "#616263", "#d1d2d3", "#fdfefd", "#818283"
+_VARIABLES = {
+    INK: "ink",
+    "#000000": "ink",
+    QUIET: "quiet",
+    GRID: "grid",
+    PAPER: "paper",
+    GREY: "grey",
+    _BLUE: "blue",
+    _VERMILION: "vermilion",
+    _GREEN: "green",
+    _PURPLE: "purple",
+    _ORANGE: "orange",
+    _SKY: "sky",
+}
+_STYLE: dict[str, Any] = {
+    "font.size": 9.5,
+    "font.family": "sans-serif",
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.6,
+    "hatch.color": QUIET,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tsfm",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page.
+
+    :param name: of its files and of the ids within it.
+    :param finding: what it shows, in words: its caption, and what a screen reader says.
+    :param svg: to be put into a page.
+    """
+
+    name: str
+    title: str
+    finding: str
+    svg: str
+
+
+def need_matplotlib() -> None:
+    """Refuse to draw without matplotlib.
+
+    :raises DataError: naming the extra.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise DataError(
+            "a report needs matplotlib, which is not installed", 'pip install "tsfm-eval[report]" brings it'
+        ) from error
+
+
+def render(
+    name: str,
+    title: str,
+    finding: str,
+    draw: Callable[[Axes], None],
+    size: tuple[float, float] = (4.3, 3.1),
+    folder: Path | None = None,
+) -> Figure:
+    """Draw a figure; the same content gives the same bytes.
+
+    :param draw: draws on the axes it gets.
+    :param size: in inches.
+    :param folder: also gets ``<name>.svg`` and ``<name>.png``, on white.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    with _styled():
+        figure = Canvas(size, layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot())
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata=_UNSTAMPED, transparent=True)
+        if folder:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+            for kind, metadata in (("svg", _UNSTAMPED), ("png", {"Software": None})):
+                with atomic(folder / f"{name}.{kind}") as aside:
+                    figure.savefig(aside, format=kind, dpi=200, facecolor="white", metadata=metadata)
+    return Figure(name, title, finding, _inlined(drawn.getvalue(), name, f"{title}. {finding}"))
+
+
+_UNSTAMPED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Hold matplotlib's own settings and ours, not those of the user's files, and give the user's back."""
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # an id in a script that the font lacks; browsers have other fonts
+        matplotlib.rcdefaults()
+        settings: Any = matplotlib.rcParams
+        settings.update(_STYLE)
+        yield
+
+
+def _inlined(svg: str, name: str, said: str) -> str:
+    """Return the ``<svg>`` element without size, fonts, style sheet and ids of its own."""
+    view = re.search(r'viewBox="[^"]*"', svg)
+    assert view is not None, "matplotlib gives every figure a viewBox"
+    body = svg[svg.index("<svg") :].partition(">")[2]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r"font-family: [^;\"]*;? ?|image-rendering:crisp-edges;", "", body)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
+    body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)  # a hundredth of a point
+    body = re.sub(r"\s*\n\s*", "\n", body).strip()
+    for colour, variable in _VARIABLES.items():
+        body = body.replace(colour, f"var(--{variable})")
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    title = f'<title id="{name}-title">{escape(said)}</title>'
+    return f'<svg {spaces} {view[0]} role="img" aria-labelledby="{name}-title">{title}\n{body}'
