@@ -12,7 +12,8 @@ from tsfm_core import DataError, conversion_factor
 from tsfm_core.data.store import StoredChunk
 from tsfm_core.task import Task
 from tsfm_core.units import KNOWN_UNITS, thresholds
-from tsfm_eval.clarke import FLOAT32_SLACK, clarke_zones
+from tsfm_eval.clarke import clarke_zones
+from tsfm_eval.glucose import FLOAT32_SLACK
 from tsfm_eval.pairs import Floats
 from tsfm_eval.parkes import parkes_zones
 from tsfm_eval.report.content import ZONES, Calibration, PairCounts, Pictures, Window
@@ -107,8 +108,8 @@ class _Set:
 
     def _count(self, truth: Floats, point: Floats) -> None:
         try:
-            clarke = clarke_zones(truth, point, self.task.unit, "ega", FLOAT32_SLACK)
-            parkes = parkes_zones(truth, point, self.task.unit)
+            clarke = clarke_zones(truth, point, self.task.unit, slack=FLOAT32_SLACK)
+            parkes = parkes_zones(truth, point, self.task.unit, slack=FLOAT32_SLACK)
         except DataError as error:
             self.absent["pairs"] = str(error.message)
             return
