@@ -14,7 +14,7 @@ from tsfm_eval.report.style import GREY, LINES, MARKERS, SERIES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "draw_by_group", "draw_by_hour", "draw_by_time", "time_axis"]
+__all__ = ["Curve", "draw_by_group", "draw_by_hour", "draw_by_time", "size_for", "time_axis"]
 
 _UNITS = (("min", 60, 3 * 3600), ("h", 3600, 3 * 86400), ("days", 86400, float("inf")))
 
@@ -114,10 +114,15 @@ def _colour(curve: Curve, at: int) -> str:
 
 def _room(axes: Axes, curves: Sequence[Curve]) -> None:
     """Begin the axis at 0 where nothing is below it: a small difference must not look large."""
-    values = np.concatenate([np.asarray(one.values, float) for one in curves]) if curves else np.zeros(1)
+    values = np.concatenate([np.ravel([*one.values, *np.ravel(one.band)]) for one in curves] or [np.zeros(1)])
     finite = values[np.isfinite(values)]
     if finite.size and finite.min() >= 0:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, float(finite.max()) * 1.08 or 1)
+
+
+def size_for(curves: int) -> tuple[float, float]:
+    """Return the size in inches that leaves the curves as much room as a long legend takes."""
+    return 4.3, 2.8 + 0.2 * (1 if curves <= 3 else -(-curves // 2))
 
 
 def _finish(axes: Axes, curves: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tsfm_core.freq import seconds
 from tsfm_eval.report.content import Entry
-from tsfm_eval.report.curves import Curve, draw_by_group, draw_by_hour, draw_by_time
+from tsfm_eval.report.curves import Curve, draw_by_group, draw_by_hour, draw_by_time, size_for
 from tsfm_eval.report.layout import Album, Figures, Heading, Part, Section, Text
 from tsfm_eval.report.numbers import Model, duration, headline, models, shown_sets, unit_of, with_unit
 from tsfm_eval.report.style import Figure
@@ -57,6 +57,7 @@ def _by_time(entry: Entry, name: str, number: str, found: Sequence[Model], album
         f"{number} by time ahead",
         finding,
         lambda axes: draw_by_time(axes, curves, step, _label(number, unit)),
+        size_for(len(curves)),
     )
 
 
@@ -68,6 +69,7 @@ def _by_hour(entry: Entry, name: str, number: str, found: Sequence[Model], album
         f"{number} by hour of the day",
         finding,
         lambda axes: draw_by_hour(axes, curves, _label(number, unit)),
+        size_for(len(curves)),
     )
 
 
@@ -81,6 +83,7 @@ def _by_range(entry: Entry, name: str, number: str, found: Sequence[Model], albu
         f"{number} by range",
         finding,
         lambda axes: draw_by_group(axes, curves, groups, _label(number, unit), xlabel),
+        size_for(len(curves)),
     )
 
 

@@ -31,6 +31,11 @@ class Cell:
     small: str = ""
     best: bool = False
 
+    @property
+    def numeric(self) -> bool:
+        """Return whether it stands to the right: a number, or the dash in the place of one."""
+        return isinstance(self.value, float | int) or self.text == "–"
+
 
 @dataclass(frozen=True)
 class Table:

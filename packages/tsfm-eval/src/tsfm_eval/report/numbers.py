@@ -46,12 +46,16 @@ def shown_sets(entries: Sequence[Entry]) -> list[str]:
 
 
 def models(entries: Sequence[Entry], name: str) -> list[Model]:
-    """Return the models of a set: the entries, then the baselines of the first entry that has them."""
+    """Return the models of a set: the entries, then the baselines of the first entry that has them.
+
+    A baseline is left out where a run of its model is among the entries.
+    """
+    reported = {one.facts.get("model") for one in entries}
     found = {one.label: Model(one.label, one.scores[name], False) for one in entries if name in one.scores}
     for one in entries:
         for baseline, scores in one.baselines.items():
             label = f"{baseline} (baseline)" if any(baseline == other.label for other in entries) else baseline
-            if name in scores:
+            if name in scores and baseline not in reported:
                 found.setdefault(label, Model(label, scores[name], True))
     return list(found.values())
 

@@ -96,7 +96,7 @@ def _page(entries: Sequence[Entry], statistics: Statistics, album: Album) -> str
         lstrip_blocks=True,
     )
     text = {name: (_TEMPLATE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
-    title = f"tsfm report: {' and '.join(one.label for one in entries)}"
+    title = f"tsfm report: {', '.join(one.label for one in entries)}"
     return environment.get_template("page.html").render(
         title=title, sections=_sections(entries, statistics, album), css=text["page.css"], js=text["page.js"]
     )

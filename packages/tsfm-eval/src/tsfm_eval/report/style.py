@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tsfm_core import DataError
-from tsfm_core.files import atomic
+from tsfm_core.files import atomic, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,20 +121,41 @@ def render(
     from matplotlib.figure import Figure as Canvas
 
     with _styled():
-        figure = Canvas(size, layout="constrained")
+        figure = Canvas(size)
         FigureCanvasAgg(figure)
-        draw(figure.add_subplot())
+        axes = figure.add_subplot()
+        draw(axes)
+        _fit(axes)
         drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", metadata=_UNSTAMPED, transparent=True)
+        figure.savefig(drawn, format="svg", metadata=_UNSTAMPED)
         if folder:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-            for kind, metadata in (("svg", _UNSTAMPED), ("png", {"Software": None})):
-                with atomic(folder / f"{name}.{kind}") as aside:
-                    figure.savefig(aside, format=kind, dpi=200, facecolor="white", metadata=metadata)
+            white = re.sub(
+                r"(<svg[^>]*>)", r'\1\n <rect width="100%" height="100%" fill="white"/>', drawn.getvalue(), count=1
+            )
+            write_text(folder / f"{name}.svg", white)
+            with atomic(folder / f"{name}.png") as aside:
+                figure.savefig(aside, format="png", dpi=200, facecolor="white", metadata={"Software": None})
     return Figure(name, title, finding, _inlined(drawn.getvalue(), name, f"{title}. {finding}"))
 
 
 _UNSTAMPED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+#: Inches around what is drawn.
+_MARGIN = 0.04
+
+
+def _fit(axes: Axes) -> None:
+    """Place the axes so that their labels and legend just fit: what matplotlib's layouts do in twice the time."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "axes are in a figure"
+    width, height = figure.get_size_inches()
+    axes.set_position((0.15, 0.15, 0.7, 0.7))
+    place, drawn = axes.get_position(original=True), axes.get_tightbbox()
+    assert drawn is not None, "axes are visible"
+    taken = drawn.transformed(figure.transFigure.inverted())
+    left, bottom = place.x0 - taken.x0 + _MARGIN / width, place.y0 - taken.y0 + _MARGIN / height
+    right, top = taken.x1 - place.x1 + _MARGIN / width, taken.y1 - place.y1 + _MARGIN / height
+    axes.set_position((left, bottom, 1 - left - right, 1 - bottom - top))
 
 
 @contextmanager

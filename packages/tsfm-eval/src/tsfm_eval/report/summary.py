@@ -82,7 +82,7 @@ def _runs(entries: Sequence[Entry]) -> Table:
         "protocol digest": lambda one: str(one.facts.get("protocol_digest", ""))[:12],
         "seed": lambda one: str(one.facts.get("seed", "")),
     }
-    rows = [[Cell(what), *(Cell(say(one) or "–") for one in entries)] for what, say in facts.items()]
+    rows = [[Cell(what), *(Cell(say(one)) for one in entries)] for what, say in facts.items()]
     return Table("runs", "What was tested", ("", *(one.label for one in entries)), rows)
 
 
