@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from tsfm_eval.report.style import GREY, LINES, MARKERS, SERIES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "draw_by_group", "draw_by_hour", "draw_by_time", "size_for", "time_axis"]
+__all__ = ["Curve", "draw_by_group", "draw_by_hour", "draw_by_time", "size_for", "time_axis", "time_ticks"]
 
+_ROUND = [base * 10**power for power in range(-1, 8) for base in (1, 1.5, 2, 3, 4, 6)]
 _UNITS = (("min", 60, 3 * 3600), ("h", 3600, 3 * 86400), ("days", 86400, float("inf")))
 
 
@@ -39,6 +41,12 @@ def time_axis(seconds: float) -> tuple[str, float]:
     return next((name, size) for name, size, most in _UNITS if seconds <= most)
 
 
+def time_ticks(least: float, most: float) -> list[float]:
+    """Return at most seven round numbers from ``least`` to ``most``, 0 among them."""
+    every = next(one for one in _ROUND if (most - least) / one <= 6)
+    return [at * every for at in range(math.ceil(least / every), math.floor(most / every) + 1)]
+
+
 def draw_by_time(axes: Axes, curves: Sequence[Curve], step: int, label: str, fixed: Sequence[float] = ()) -> None:
     """Draw curves over the time ahead.
 
@@ -52,7 +60,9 @@ def draw_by_time(axes: Axes, curves: Sequence[Curve], step: int, label: str, fix
         _draw(axes, ahead[: len(curve.values)], curve, at, max(1, len(ahead) // 6))
     for at, value in enumerate(fixed):
         axes.axhline(value, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), label=None if at else "promised")
-    axes.set(xlim=(0, ahead[-1] if steps else 1), xlabel=f"time ahead ({unit})", ylabel=label)
+    end = float(ahead[-1]) if steps else 1.0
+    axes.set(xlim=(0, end), xticks=time_ticks(0, end), xlabel=f"time ahead ({unit})", ylabel=label)
+    axes.xaxis.set_major_formatter("{x:g}")
     _room(axes, curves)
     _finish(axes, len(curves) + bool(fixed))
 

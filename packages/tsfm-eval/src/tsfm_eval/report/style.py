@@ -178,7 +178,8 @@ def _inlined(svg: str, name: str, said: str) -> str:
     body = svg[svg.index("<svg") :].partition(">")[2]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
     body = re.sub(r"font-family: [^;\"]*;? ?|image-rendering:crisp-edges;", "", body)
-    body = re.sub(r'\bid="', f'id="{name}-', body)
+    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', body))
+    body = re.sub(r' id="([^"]*)"', lambda one: f' id="{name}-{one[1]}"' if one[1] in used else "", body)
     body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
     body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)  # a hundredth of a point
     body = re.sub(r"\s*\n\s*", "\n", body).strip()

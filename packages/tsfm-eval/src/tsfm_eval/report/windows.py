@@ -10,7 +10,7 @@ import numpy as np
 from tsfm_core.freq import seconds
 from tsfm_core.units import CUSTOM, KNOWN_UNITS, thresholds
 from tsfm_eval.report.content import Entry, Window
-from tsfm_eval.report.curves import time_axis
+from tsfm_eval.report.curves import time_axis, time_ticks
 from tsfm_eval.report.layout import Album, Figures, Heading, Part, Section, Text
 from tsfm_eval.report.numbers import absences, number, shown_sets
 from tsfm_eval.report.style import GREY, INK, SERIES, Figure
@@ -22,8 +22,9 @@ __all__ = ["central_intervals", "draw_window", "windows"]
 
 _TITLES = ("Best window", "Window in the middle", "Worst window")
 _NIGHTS = (
-    "The nights whose low was missed by most: cutoff from 22:00 to before 04:00 (of a nocturnal protocol: every "
-    "cutoff), by how far the forecast was above a truth below {low} {unit} at any step; one window of a night."
+    "Nights are the ones whose low was missed by most, by how far the forecast was above a truth below {low} {unit} at "
+    "any step. A night has its cutoff from 22:00 to before 04:00, of a nocturnal protocol at any time; of one night and "
+    "person the worst window is shown."
 )
 
 
@@ -44,9 +45,10 @@ def windows(entries: Sequence[Entry], album: Album) -> Section:
             ]
             parts.append(Heading(f"{name}: {entry.label}" if len(entries) > 1 else name))
             parts += [Figures(figures)] if figures else []
-            if nights:
-                said = _NIGHTS.format(low=thresholds(entry.task["unit"]).low, unit=entry.task["unit"])
-                parts += [Text(said), Figures(nights)]
+            parts += [Figures(nights)] if nights else []
+    if any(one.nights for entry in entries for one in entry.pictures.values()):
+        unit = str(entries[0].task["unit"])
+        parts.insert(0, Text(_NIGHTS.format(low=thresholds(unit).low, unit=unit)))
     for key, what in (("best", "window"), ("nights", "night")):
         parts += [Text(why, "quiet") for why in absences(entries, key, what)]
     return Section("windows", "Single forecasts", parts)
@@ -81,15 +83,26 @@ def draw_window(axes: Axes, window: Window, levels: Sequence[float], step: int, 
             axes.axhline(bound, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)))
             axes.annotate(f"{bound:g}", (1.01, bound), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     axes.axvline(0, color=GREY, linewidth=0.8)
-    for places, values in ((behind, window.context), (ahead, window.truth)):
-        # a reading between two gaps has no line
-        axes.plot(places, values, color=INK, linewidth=1.1, marker="o", markersize=1.9)
-    axes.plot([], [], color=INK, linewidth=1.1, marker="o", markersize=1.9, label="measured")
+    measured, places = np.concatenate([window.context, window.truth]), np.concatenate([behind, ahead])
+    axes.plot(places, measured, color=INK, linewidth=1.3, label="measured")
+    there = np.isfinite(measured)
+    alone = there & ~np.append(False, there[:-1]) & ~np.append(there[1:], False)  # between two gaps there is no line
+    axes.scatter(places[alone], measured[alone], 6, color=INK, linewidths=0)
     axes.plot(ahead, window.point, color=SERIES[0], linewidth=1.9, linestyle=(0, (5, 1.5)), label="forecast")
     ends = (-seen * step / size, steps * step / size)
-    axes.set(xlim=ends, xlabel=f"time from the cutoff ({said})", ylabel=unit.removeprefix(CUSTOM))
+    axes.set(
+        xlim=ends, xticks=time_ticks(*ends), xlabel=f"time from the cutoff ({said})", ylabel=unit.removeprefix(CUSTOM)
+    )
     axes.grid(axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1.2, borderaxespad=0.2)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=3,
+        fontsize=8.5,
+        columnspacing=1,
+        handlelength=1.6,
+        borderaxespad=0.2,
+    )
 
 
 def _figure(entry: Entry, name: str, title: str, finding: str, window: Window, album: Album) -> Figure:
