@@ -14,6 +14,8 @@ from tsfm_eval.report.content import (
     Statistics,
     Window,
 )
+from tsfm_eval.report.gather import gather
+from tsfm_eval.report.page import write_report
 
 __all__ = [
     "Calibration",
@@ -26,4 +28,6 @@ __all__ = [
     "Scores",
     "Statistics",
     "Window",
+    "gather",
+    "write_report",
 ]

@@ -165,7 +165,8 @@ class _Set:
             return
         begins = (minute >= NIGHT[0]) | ((minute >= 0) & (minute < NIGHT[1])) | self.nocturnal
         with np.errstate(invalid="ignore"):  # inf - inf
-            over = np.where(truth < thresholds(self.task.unit).low, point - truth, -np.inf)
+            low = (truth > 0) & (truth < thresholds(self.task.unit).low)
+            over = np.where(low, point - truth, -np.inf)
         missed = np.where(np.isfinite(over), over, -np.inf).max(axis=1)
         found = np.flatnonzero(begins & (missed > 0))
         # from noon to noon: neighbouring cutoffs of one night show one thing

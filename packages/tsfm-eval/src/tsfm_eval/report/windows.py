@@ -12,7 +12,7 @@ from tsfm_core.units import CUSTOM, KNOWN_UNITS, thresholds
 from tsfm_eval.report.content import Entry, Window
 from tsfm_eval.report.curves import time_axis, time_ticks
 from tsfm_eval.report.layout import Album, Figures, Heading, Part, Section, Text
-from tsfm_eval.report.numbers import absences, number, shown_sets
+from tsfm_eval.report.numbers import absences, noun, number, shown_sets
 from tsfm_eval.report.style import GREY, INK, SERIES, Figure
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ __all__ = ["central_intervals", "draw_window", "windows"]
 
 _TITLES = ("Best window", "Window in the middle", "Worst window")
 _NIGHTS = (
-    "Nights are the ones whose low was missed by most, by how far the forecast was above a truth below {low} {unit} at "
-    "any step. A night has its cutoff from 22:00 to before 04:00, of a nocturnal protocol at any time; of one night and "
-    "person the worst window is shown."
+    "Nights: those whose low was missed by most, by how far the forecast was above a truth below {low} {unit} at any "
+    "step. The cutoff of a night is from 22:00 to before 04:00, under a nocturnal protocol at any time; of a {who}'s "
+    "night the worst window counts."
 )
 
 
@@ -48,7 +48,7 @@ def windows(entries: Sequence[Entry], album: Album) -> Section:
             parts += [Figures(nights)] if nights else []
     if any(one.nights for entry in entries for one in entry.pictures.values()):
         unit = str(entries[0].task["unit"])
-        parts.insert(0, Text(_NIGHTS.format(low=thresholds(unit).low, unit=unit)))
+        parts.insert(0, Text(_NIGHTS.format(low=thresholds(unit).low, unit=unit, who=noun(entries[0], 1))))
     for key, what in (("best", "window"), ("nights", "night")):
         parts += [Text(why, "quiet") for why in absences(entries, key, what)]
     return Section("windows", "Single forecasts", parts)
