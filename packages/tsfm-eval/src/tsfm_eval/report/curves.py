@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Curve", "draw_by_group", "draw_by_hour", "draw_by_time", "size_for", "time_axis", "time_ticks"]
 
-_ROUND = [base * 10**power for power in range(-1, 8) for base in (1, 1.5, 2, 3, 4, 6)]
+_ROUND = [base * 10**power for power in range(-1, 8) for base in (1, 2, 3, 4, 6)]
 _UNITS = (("min", 60, 3 * 3600), ("h", 3600, 3 * 86400), ("days", 86400, float("inf")))
 
 

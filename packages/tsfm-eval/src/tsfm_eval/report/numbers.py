@@ -61,16 +61,18 @@ def models(entries: Sequence[Entry], name: str) -> list[Model]:
 
 
 def absences(entries: Sequence[Entry], key: str, what: str) -> list[str]:
-    """Return why the runs have no picture of a kind, one sentence for each run and reason.
+    """Return why the runs have no picture of a kind, a sentence for each run and reason.
 
     :param key: of :attr:`tsfm_eval.report.content.Pictures.absent`.
     """
     said: dict[str, None] = {}
     for one in entries:
-        reasons = [given.absent[key] for given in one.pictures.values() if key in given.absent]
+        reasons = {name: given.absent[key] for name, given in one.pictures.items() if key in given.absent}
         if not one.pictures:
-            reasons = ["no forecasts are given"]
-        said |= dict.fromkeys(f"No {what} of {one.label} is shown: {why}." for why in reasons)
+            said[f"No {what} of {one.label} is shown: no forecasts are given."] = None
+        everywhere = len(reasons) == len(one.pictures) and len(set(reasons.values())) == 1
+        for name, why in reasons.items():
+            said[f"No {what} of {one.label} is shown{'' if everywhere else f' for {name}'}: {why}."] = None
     return list(said)
 
 
