@@ -1,4 +1,4 @@
-"""``tsfm runs compare``."""
+"""``tsfm runs compare`` and ``tsfm report``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from tsfm_core.cli.options import Csv, Json, Latex, Root
 from tsfm_core.cli.output import note, print_json, print_lines, print_rows, style_of
 
-__all__ = ["compare"]
+__all__ = ["compare", "report"]
 
 Names = Annotated[
     list[str],
@@ -58,3 +58,28 @@ def compare(
     for one_scored in comparison.scored:
         for metric_name, reason in one_scored.scores.missing.items():
             note(f"{metric_name} of {one_scored.entry.label} is not given: {reason}")
+
+
+def report(
+    runs: Names,
+    output: Annotated[Path, typer.Option(help="The HTML file to write.", metavar="FILE")] = Path("report.html"),
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder that gets every figure as SVG and PNG.", metavar="FOLDER")
+    ] = None,
+    metric: MetricNames = None,
+    unit: Unit = None,
+    on: On = None,
+    reference: Reference = None,
+    root: Root = Path("experiments"),
+) -> None:
+    """Write one file that opens anywhere: scores, error grids, calibration, forecasts, people, tests, provenance."""
+    from tsfm_eval.comparison.compare import compare as compare_entries
+    from tsfm_eval.comparison.entries import find_entries
+    from tsfm_eval.report.assemble import assemble
+    from tsfm_eval.report.page import check_output, write_report
+
+    check_output(output, figures)
+    comparison = compare_entries(find_entries(runs, root), metric or (), unit, on, reference)
+    entries, statistics = assemble(comparison)
+    write_report(entries, output, figures, statistics)
+    note(f"{output}: {output.stat().st_size / 1e6:.1f} MB" + (f"; figures in {figures}" if figures else ""))

@@ -52,8 +52,9 @@ def intervals() -> list[IntervalMethod]:
 
 @hookimpl
 def commands(app: Any) -> None:
-    """Add ``tsfm runs compare``."""
+    """Add ``tsfm runs compare`` and ``tsfm report``."""
     from tsfm_core.cli.options import group
-    from tsfm_eval.commands import compare
+    from tsfm_eval.commands import compare, report
 
     group(app, "runs").command()(compare)
+    app.command()(report)

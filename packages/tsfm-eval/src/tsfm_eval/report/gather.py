@@ -21,41 +21,63 @@ __all__ = ["gather"]
 
 
 def gather(
-    run: Run,
+    runs: Run | Sequence[Run],
     label: str | None = None,
     scores: Scores | None = None,
     items: Sequence[Mapping[str, Any]] | None = None,
     metrics: Sequence[MetricFact] | None = None,
     baselines: Mapping[str, Scores] | None = None,
     baseline_items: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    unit: str | None = None,
+    missing: Mapping[str, str] | None = None,
 ) -> Entry:
     """Return the entry of a scored run: its facts as they are stored, and one pass over its forecasts.
 
+    :param runs: a run, or the folds of a cross-validation: the facts are those of the first, times add up.
     :param label: by default the name of the model.
+    :param unit: of ``scores``; by default that of the run's.
+    :param missing: why a metric has no score; by default as stored.
     :param scores: with intervals, by hour and by range; by default as the run stored them. ``items`` and ``baselines``
         likewise, and ``metrics`` are those of this package.
     :raises RunError: for a run without scores or forecasts.
     """
+    runs = (runs,) if isinstance(runs, Run) else tuple(runs)
+    run = runs[0]
     stored = run.metrics
     if stored is None:
         raise RunError(f"{run.path} is not scored", "a report is made of a run that was trained or backtested")
-    facts, file = run.facts, ForecastFile(run.forecasts_path)
+    facts, files = _together(runs), [ForecastFile(one.forecasts_path) for one in runs]
+    chunks = (chunk for file in files for chunk in file.chunks())
     config = run.config_path.read_text(encoding="utf-8") if run.config_path.is_file() else ""
     return Entry(
         label=label or str(facts["model"]),
         facts=facts,
         task=stored["task"],
-        unit=stored["unit"],
+        unit=unit or stored["unit"],
         scores=stored["sets"] if scores is None else scores,
         items=list(_rows(run.items_path)) if items is None else items,
         metrics=_facts(stored["points"]) if metrics is None else metrics,
         baselines={name: one["sets"] for name, one in stored["baselines"].items()} if baselines is None else baselines,
         baseline_items=baseline_items or {},
-        missing={**stored["missing"], **stored["baselines_missing"]},
-        pictures=pictures(file.chunks(), file.task, _protocol(config) == "nocturnal"),
+        missing={**(stored["missing"] if missing is None else missing), **stored["baselines_missing"]},
+        pictures=pictures(chunks, files[0].task, _protocol(config) == "nocturnal"),
         training=list(_lines(run.training_log)),
         config=config,
     )
+
+
+def _together(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the facts of the first run, with the times and windows of all."""
+    facts = runs[0].facts
+    if len(runs) > 1:
+        for name in ("timings", "windows"):
+            totals: dict[str, float] = {}
+            for run in runs:
+                for key, value in (run.facts.get(name) or {}).items():
+                    totals[key] = totals.get(key, 0) + value
+            facts[name] = totals
+        facts["folds"] = [str(run.path) for run in runs]
+    return facts
 
 
 def _facts(points: Mapping[str, str]) -> list[MetricFact]:

@@ -21,7 +21,18 @@ __all__ = ["draw_learning", "making"]
 
 #: Points of a learning curve: more are joined to means.
 _POINTS = 300
-_PROVENANCE = ("environment", "data", "split", "checkpoint", "parent", "settings", "windows", "dropped", "argv")
+_PROVENANCE = (
+    "folds",
+    "environment",
+    "data",
+    "split",
+    "checkpoint",
+    "parent",
+    "settings",
+    "windows",
+    "dropped",
+    "argv",
+)
 
 
 def making(entries: Sequence[Entry], album: Album) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from tsfm_core import DataError
 from tsfm_core.files import write_text
@@ -11,7 +12,7 @@ from tsfm_eval.report.content import Entry, Statistics
 from tsfm_eval.report.layout import Album, Section
 from tsfm_eval.report.style import need_matplotlib
 
-__all__ = ["write_report"]
+__all__ = ["check_output", "write_report"]
 
 _TEMPLATE = Path(__file__).parent / "template"
 
@@ -28,13 +29,34 @@ def write_report(
     :raises DataError: for no entry, labels that are alike, units that differ, a path that cannot be written, or
         without matplotlib and jinja2.
     """
-    _check(entries, path, figures)
-    need_matplotlib()
+    _check(entries)
+    check_output(path, figures)
+    if figures:
+        figures.mkdir(exist_ok=True)
     html = _page(entries, statistics or Statistics(), Album(figures))
     write_text(path, html)
 
 
-def _check(entries: Sequence[Entry], path: Path, figures: Path | None) -> None:
+def check_output(path: Path, figures: Path | None = None) -> None:
+    """Refuse what could not be written, before anything is computed for it.
+
+    :raises DataError: for another ending, a folder that is not there or in the file's place, or without matplotlib
+        and jinja2.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise DataError(f"{path} does not end in .html", "a report is one HTML file")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder", "name a file")
+    for folder in (path.parent, *([figures.parent] if figures else [])):
+        if not folder.is_dir():
+            raise DataError(f"the folder {folder} is not there", "make it first")
+    if figures and figures.exists() and not figures.is_dir():
+        raise DataError(f"{figures} is a file", "name a folder for the figures")
+    need_matplotlib()
+    _jinja2()
+
+
+def _check(entries: Sequence[Entry]) -> None:
     if not entries:
         raise DataError("a report of no run would be empty", "name at least one run")
     labels = [one.label for one in entries]
@@ -44,17 +66,6 @@ def _check(entries: Sequence[Entry], path: Path, figures: Path | None) -> None:
     units = sorted({one.unit for one in entries})
     if len(units) > 1:
         raise DataError(f"the runs are scored in {' and '.join(units)}", "score them in one unit")
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise DataError(f"{path} does not end in .html", "a report is one HTML file")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder", "name a file")
-    for folder in (path.parent, *([figures.parent] if figures else [])):
-        if not folder.is_dir():
-            raise DataError(f"the folder {folder} is not there", "make it first")
-    if figures:
-        if figures.exists() and not figures.is_dir():
-            raise DataError(f"{figures} is a file", "name a folder for the figures")
-        figures.mkdir(exist_ok=True)
 
 
 def _sections(entries: Sequence[Entry], statistics: Statistics, album: Album) -> list[Section]:
@@ -81,13 +92,18 @@ def _sections(entries: Sequence[Entry], statistics: Statistics, album: Album) ->
     ]
 
 
-def _page(entries: Sequence[Entry], statistics: Statistics, album: Album) -> str:
+def _jinja2() -> ModuleType:
     try:
         import jinja2
     except ImportError as error:
         raise DataError(
             "a report needs jinja2, which is not installed", 'pip install "tsfm-eval[report]" brings it'
         ) from error
+    return jinja2
+
+
+def _page(entries: Sequence[Entry], statistics: Statistics, album: Album) -> str:
+    jinja2 = _jinja2()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATE),
         autoescape=True,
@@ -97,6 +113,7 @@ def _page(entries: Sequence[Entry], statistics: Statistics, album: Album) -> str
     )
     text = {name: (_TEMPLATE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")}
     title = f"tsfm report: {', '.join(one.label for one in entries)}"
-    return environment.get_template("page.html").render(
+    html: str = environment.get_template("page.html").render(
         title=title, sections=_sections(entries, statistics, album), css=text["page.css"], js=text["page.js"]
     )
+    return html
