@@ -45,12 +45,14 @@ def run_tests(
     folder: str,
     extras: Mapping[str, str] | None = None,
     share: str = "worksteal",
+    groups: tuple[str, ...] = (),
 ) -> None:
     """Install packages and run one folder of tests under coverage, in two processes; what is asked for by hand, in one.
 
     :param share: how pytest-xdist shares the tests out: ``loadfile`` where what a file's tests share is slow to make.
+    :param groups: of further packages that the tests need.
     """
-    session.install(*paths(names, extras), *GROUPS["test"])
+    session.install(*paths(names, extras), *GROUPS["test"], *(one for group in groups for one in GROUPS[group]))
     tests = session.posargs or ["--numprocesses=2", f"--dist={share}", folder]
     session.run("coverage", "run", "-m", "pytest", *tests, env=PROCESS)
 
@@ -86,8 +88,14 @@ def tests_core(session: nox.Session) -> None:
 
 @nox.session(name="tests-eval")
 def tests_eval(session: nox.Session) -> None:
-    """Test tsfm-eval, without torch."""
-    run_tests(session, NEEDS["eval"], "tests/eval")
+    """Test tsfm-eval, without torch: its scores against second implementations."""
+    run_tests(session, NEEDS["eval"], "tests/eval", {"eval": "report"}, groups=("oracles",))
+
+
+@nox.session(name="tests-report")
+def tests_report(session: nox.Session) -> None:
+    """Open a report in headless Chromium; without Debian's chromium and chromium-driver these tests skip and say so."""
+    run_tests(session, NEEDS["eval"], "tests/report", {"eval": "report"}, groups=("browser",))
 
 
 @nox.session(name="tests-glucose")
@@ -118,7 +126,7 @@ def tests_chronos(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
     session.install("uv")  # the tests install plugins of strangers with it
-    run_tests(session, PACKAGES, "tests/integration", {"core": "plot"}, share="loadfile")
+    run_tests(session, PACKAGES, "tests/integration", {"core": "plot", "eval": "report"}, share="loadfile")
 
 
 @nox.session
@@ -145,7 +153,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Print the ratios of docs/benchmarks.md, measured side by side on this machine."""
-    session.install(*paths(PACKAGES))
+    session.install(*paths(PACKAGES), "methcomp", "error-grids")
     for name in session.posargs or (
         "startup",
         "windows",
@@ -153,6 +161,9 @@ def bench(session: nox.Session) -> None:
         "ttm_backtest",
         "chronos_backtest",
         "panel_scale",
+        "metrics",
+        "intervals",
+        "evaluate_scale",
     ):
         session.run("python", f"benchmarks/{name}.py")
 

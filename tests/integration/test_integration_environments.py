@@ -53,6 +53,10 @@ class Environment:
         """Return what the command printed; it must succeed."""
         return self._run([str(self._folder / "bin" / "tsfm"), *arguments])
 
+    def python(self, code: str) -> str:
+        """Return what a program printed; it must succeed."""
+        return self._run([str(self._folder / "bin" / "python"), "-c", code])
+
     def _run(self, command: list[str]) -> str:
         plain = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self._work, env=plain)
@@ -116,3 +120,11 @@ def test_one_environment_and_two(tmp_path: Path, checkpoints: dict[str, str]) ->
     assert len({run["protocol"] for run in listed_runs}) == 1
     again = json.loads(one.tsfm("evaluate", runs["ttm, apart"]["run"], "--json"))
     assert again["sets"] == runs["ttm"]["sets"], "scoring needs no model"
+
+    three = Environment(tmp_path / "three", tmp_path)
+    three.install("core", "eval")
+    assert three.python("import importlib.util; print(importlib.util.find_spec('torch'))") == "None\n"
+    scored = json.loads(three.tsfm("evaluate", runs["chronos"]["run"], "--json"))
+    assert scored["sets"] == runs["chronos"]["sets"], "nor torch"
+    compared = json.loads(three.tsfm("runs", "compare", runs["ttm"]["run"], runs["chronos"]["run"], "--json"))
+    assert [model["label"] for model in compared["models"]] == ["ttm", "chronos"]

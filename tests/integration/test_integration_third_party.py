@@ -1,4 +1,4 @@
-"""The plugins of docs/write-a-plugin.md, built from its text, installed beside seven broken ones, and used."""
+"""The plugins of docs/write-a-plugin.md and add-a-metric.md, built from their text, beside seven broken ones."""
 
 from __future__ import annotations
 
@@ -69,12 +69,14 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment with every project installed; core and the rest come from this one."""
     folder = tmp_path_factory.mktemp("third_party")
     projects = set()
-    for name, text in _FILE.findall((ROOT / "docs/write-a-plugin.md").read_text(encoding="utf-8")):
+    pages = ("write-a-plugin", "add-a-metric")
+    texts = [(ROOT / f"docs/{page}.md").read_text(encoding="utf-8") for page in pages]
+    for name, text in (found for page in texts for found in _FILE.findall(page)):
         path = folder / "projects" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         projects.add(path.parent)
-    assert {project.name for project in projects} == {"drift", "rise", "extras"}
+    assert {project.name for project in projects} == {"drift", "rise", "extras", "agree"}
     for name, (entry, module, _) in BROKEN.items():
         project = folder / "projects" / name
         project.mkdir()
@@ -199,3 +201,30 @@ def test_the_models_of_the_docs_keep_every_promise(python, tmp_path, name):
     code = "import pathlib, sys; from tsfm_core.testing import check_model; check_model(sys.argv[1], pathlib.Path())"
     done = subprocess.run([str(python), "-c", code, name], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_metric_of_ones_own(tsfm, config):
+    text = (ROOT / "docs/add-a-metric.md").read_text(encoding="utf-8")
+    lines = [line for _, block in _FILE.findall(text) for line in block.splitlines() if line]
+    assert len(lines) < 25
+    assert "within 15 % of it" in tsfm("metrics", "show", "agree_15").stdout
+    done = tsfm("backtest", "naive", "--config", config, "--set", "evaluation.metrics=[agree_15]", "--json")
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout)
+    found = run["sets"]["patient_holdout"]
+
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(Path(run["run"]) / "forecasts.parquet").to_pydict()
+    rows = [at for at, name in enumerate(table["set"]) if name == "patient_holdout"]
+    pairs = [
+        pair for at in rows for pair in zip(table["truth"][at], table["mean"][at], strict=True) if pair[0] == pair[0]
+    ]
+    within = [abs(f - y) <= (15 if y < 100 else 0.15 * y) for y, f in pairs]
+    assert found["overall"]["agree_15"] == pytest.approx(100 * sum(within) / len(within))
+    assert found["counts"]["agree_15"] == len(pairs)
+    assert found["by_hour"]["agree_15"]
+    assert len(found["by_step"]["agree_15"]) == 12
+    compared = tsfm("runs", "compare", run["run"], "--metric", "agree_15", "--json")
+    assert compared.returncode == 0, compared.stderr
+    assert json.loads(compared.stdout)["sets"]["patient_holdout"]["rows"][-1]["score"] == "agree_15"

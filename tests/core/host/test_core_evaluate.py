@@ -91,3 +91,20 @@ def test_metrics_are_listed_and_shown(site, tsfm):
     assert shown["definition"] in tsfm("metrics", "show", "fake_error").out
     assert "fake_error" in tsfm("metrics", "list").out
     assert "did you mean 'fake_error'" in tsfm("metrics", "show", "fake_eror").err
+
+
+def test_forecasts_of_the_first_release_are_scored_but_not_by_hour(tsfm, run):
+    """They were stored without the time of day."""
+    import pyarrow.parquet as pq
+
+    path = f"{run['run']}/forecasts.parquet"
+    table = pq.read_table(path).drop_columns(["minute"])
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for name in ("validation", "temporal_holdout", "patient_holdout"):
+            rows = [at for at, one in enumerate(table["set"].to_pylist()) if one == name]
+            writer.write_table(table.take(rows))
+    sets = json.loads(tsfm("evaluate", run["run"], "--json").out)["sets"]
+    for name, one in sets.items():
+        assert one["overall"] == pytest.approx(run["sets"][name]["overall"])
+        assert one["by_range"]["fake_error"] == pytest.approx(run["sets"][name]["by_range"]["fake_error"])
+        assert (one["by_hour"], bool(run["sets"][name]["by_hour"])) == ({}, True)

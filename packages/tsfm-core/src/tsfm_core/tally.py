@@ -31,7 +31,7 @@ class Sample:
     metric: Metric
     items: tuple[str, ...]
     sums: Mapping[str, Array]
-    rows: npt.NDArray[np.intp] | None = None
+    rows: npt.NDArray[np.integer] | None = None
 
     def of(self, items: npt.NDArray[np.intp] | slice) -> dict[str, float]:
         """Return the numbers of some items together, each as often as it is named."""
@@ -56,6 +56,16 @@ class _Kept:
     by_hour: Parts = field(default_factory=dict)
     by_range: Parts = field(default_factory=dict)
     columns: list[tuple[Array, Parts]] = field(default_factory=list)
+
+    def joined(self) -> tuple[Array, Parts]:
+        """Return the columns in one piece, and the item of each row; the pieces are given up."""
+        if len(self.columns) > 1:
+            rows = np.concatenate([rows for rows, _ in self.columns])
+            names = list(self.columns[0][1])
+            # one column at a time: what is joined and its pieces never stand beside all the others
+            whole = {name: np.concatenate([parts.pop(name) for _, parts in self.columns]) for name in names}
+            self.columns = [(rows, whole)]
+        return self.columns[0]
 
 
 class Tally:
@@ -116,7 +126,7 @@ class Tally:
 
     def columns(self, metric: Metric) -> Parts:
         """Return the joined columns of a metric that is not summed."""
-        return _joined(self._kept[metric.name].columns)[1]
+        return self._kept[metric.name].joined()[1]
 
     def settle(self, metric: Metric, chosen: Mapping[str, float]) -> None:
         """Put numbers that were chosen on the validation windows beside the columns of a metric."""
@@ -152,13 +162,14 @@ class Tally:
         """
         kept = self._kept[metric.name]
         if not metric.additive:
-            places, columns = _joined(kept.columns)
+            places, columns = kept.joined()
             items = sorted(self.items)
             place = _places(items)
-            rows = np.array([place[item] for item in self.items])[places]
-            order = np.argsort(rows, kind="stable")
-            columns = {name: column[order] for name, column in columns.items()}
-            sample = Sample(metric, tuple(items), columns, rows[order])
+            rows = np.array([place[item] for item in self.items], np.int32)[places]
+            if (rows[1:] < rows[:-1]).any():
+                order = np.argsort(rows, kind="stable")
+                columns, rows = {name: column[order] for name, column in columns.items()}, rows[order]
+            sample = Sample(metric, tuple(items), columns, rows)
             return _per_item(sample) if metric.per_item else sample
         items = sorted(kept.by_item)
         sums = {name: np.stack([kept.by_item[item][name] for item in items]) for name in kept.by_item[items[0]]}
@@ -237,12 +248,6 @@ def _places(items: Iterable[str]) -> dict[str, int]:
 def _stretches(ids: Array) -> npt.NDArray[np.intp]:
     """Return where a stretch of one item begins."""
     return np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1]).astype(np.intp)
-
-
-def _joined(columns: list[tuple[Array, Parts]]) -> tuple[Array, Parts]:
-    return np.concatenate([rows for rows, _ in columns]), {
-        name: np.concatenate([parts[name] for _, parts in columns]) for name in columns[0][1]
-    }
 
 
 def _floats(numbers: Mapping[str, Any]) -> dict[str, float]:
