@@ -16,6 +16,8 @@ from tsfm_eval.report.making import draw_learning
 from tsfm_eval.report.numbers import best_of, duration, fact_of, headline, models, number, unit_of
 from tsfm_eval.report.style import render
 from tsfm_eval.report.windows import central_intervals
+from tsfm_eval.statistics.critical_difference import critical_difference_height, draw_critical_difference
+from tsfm_eval.statistics.ranks import friedman_nemenyi
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -39,6 +41,16 @@ def test_a_figure_is_told_in_words_and_draws_by_variables():
     assert {"var(--ink)", "var(--quiet)"} <= set(re.findall(r"var\(--\w+\)", figure.svg))
     assert "width" not in root.attrib
     assert not root.findall(f".//{SVG}style") + root.findall(f".//{SVG}metadata")
+
+
+def test_a_critical_difference_plot_follows_the_theme():
+    ranking = friedman_nemenyi({"a": [1, 2, 3, 4, 5], "b": [2, 3, 4, 5, 6], "c": [9, 1, 9, 9, 9]})
+    size = (7.0, critical_difference_height(ranking))
+    figure = render("x", "t", "f", lambda axes: draw_critical_difference(ranking, axes), size)
+    assert figure.wide
+    assert set(re.findall(r"(?:fill|stroke): (#\w+|var\(--\w+\))", figure.svg)) == {
+        *("var(--ink)", "var(--grey)", "var(--blue)")
+    }
 
 
 def test_ids_are_a_figure_s_own_and_all_found():

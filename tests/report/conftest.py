@@ -10,6 +10,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
 from tsfm_eval.report import Drawing, PairRow, Statistics, write_report
+from tsfm_eval.statistics.critical_difference import critical_difference_height, draw_critical_difference
+from tsfm_eval.statistics.ranks import friedman_nemenyi
 
 BINARIES = ("/usr/bin/chromium", "/usr/bin/chromedriver")
 #: A browser of its own: new, without a screen, and without a word to anybody.
@@ -29,7 +31,12 @@ def page(tmp_path_factory):
         entry("second", [made_up(items=18, width=30)], baselines=()),
     ]
     rows = [PairRow("temporal_holdout", "rmse", "first", "second", 18, -3.0, -5.0, -1.0, 0.004, -0.9)]
-    drawing = Drawing("ranks", "Ranks", "first is ahead.", lambda axes: axes.plot([1, 2], [1, 1], color="k"))
+    errors = {row["item_id"]: row["rmse"] for row in entries[0].items if row["set"] == "temporal_holdout"}
+    own = [error + 5 * (at % 3) for at, error in enumerate(errors.values())]
+    table = {"first": list(errors.values()), "second": own, "third": own[::-1]}
+    ranking = friedman_nemenyi(table)
+    size = (7.0, critical_difference_height(ranking))
+    drawing = Drawing("ranks", "Ranks", "first is ahead.", lambda axes: draw_critical_difference(ranking, axes), size)
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(entries, path, statistics=Statistics(rows, [drawing]))
     return path

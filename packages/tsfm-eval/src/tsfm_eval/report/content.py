@@ -183,7 +183,7 @@ class Drawing:
     :param name: of its file, unlike the others'.
     :param finding: what it shows, in one sentence.
     :param draw: draws on the axes it gets; black ink becomes the colour of the page's text.
-    :param size: width and height in inches.
+    :param size: width and height in inches; wider than 5, it has a row of its own.
     """
 
     name: str

@@ -31,10 +31,12 @@ INK, QUIET, GRID, PAPER, GREY = "#111213", "#616263", "#d1d2d3", "#fdfefd", "#81
 _VARIABLES = {
     INK: "ink",
     "#000000": "ink",
+    "#1a1a1a": "ink",  # that of the critical-difference plot, as its grey below
     QUIET: "quiet",
     GRID: "grid",
     PAPER: "paper",
     GREY: "grey",
+    "#9a9a9a": "grey",
     _BLUE: "blue",
     _VERMILION: "vermilion",
     _GREEN: "green",
@@ -82,12 +84,14 @@ class Figure:
     :param name: of its files and of the ids within it.
     :param finding: what it shows, in words: its caption, and what a screen reader says.
     :param svg: to be put into a page.
+    :param wide: it needs more room than a telephone has, and scrolls there.
     """
 
     name: str
     title: str
     finding: str
     svg: str
+    wide: bool = False
 
 
 def need_matplotlib() -> None:
@@ -135,11 +139,13 @@ def render(
             write_text(folder / f"{name}.svg", white)
             with atomic(folder / f"{name}.png") as aside:
                 figure.savefig(aside, format="png", dpi=200, facecolor="white", metadata={"Software": None})
-    return Figure(name, title, finding, _inlined(drawn.getvalue(), name, f"{title}. {finding}"))
+    return Figure(name, title, finding, _inlined(drawn.getvalue(), name, f"{title}. {finding}"), size[0] > _WIDE)
 
 
 _UNSTAMPED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
+#: Inches from which on letters would be too small on a telephone.
+_WIDE = 5.0
 #: Inches around what is drawn.
 _MARGIN = 0.04
 
