@@ -117,7 +117,7 @@ def test_pairs_of_few_patients_are_left_out(both):
     table = text[text.index('id="table-pairs"') :].partition("</table>")[0]
     assert table.count("<tr>") == 2
     assert "&lt; 0.001" in table
-    assert "1 pairs are left out: they have fewer than 5 patients." in said
+    assert "Pairs left out, with fewer than 5 patients: 1." in said
     assert "Ranks need 5 patients." in said
 
 
@@ -200,6 +200,26 @@ def test_what_the_data_lack_is_said(tmp_path):
     assert "patient" not in said.replace("patient_holdout", "")
     empty = replace(bare, pictures={}, scores={"temporal_holdout": {"windows": 0, "overall": {}}})
     assert "No error grid of bare is shown: no forecasts are given." in written(tmp_path, empty)[2]
+
+
+def without_numbers(scores):
+    """Return scores as metrics.json has those that are not finite."""
+    if isinstance(scores, dict):
+        return {key: one if key == "windows" else without_numbers(one) for key, one in scores.items()}
+    return [without_numbers(one) for one in scores] if isinstance(scores, list | tuple) else None
+
+
+def test_scores_without_a_value_are_dashes(tmp_path):
+    one = few(entry(chunks=[made_up(items=2)], baselines=()))
+    _, _, said = written(tmp_path, replace(one, scores=without_numbers(one.scores), items=without_items(one)))
+    assert "nan" not in re.findall(r"[a-z]+", said)
+    assert said.count("–") > 20
+
+
+def without_items(one):
+    return [
+        {**dict.fromkeys(row, np.nan), "set": row["set"], "item_id": row["item_id"], "windows": 3} for row in one.items
+    ]
 
 
 @pytest.mark.parametrize(

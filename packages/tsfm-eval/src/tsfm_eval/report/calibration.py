@@ -112,7 +112,7 @@ def _intervals(name: str, entry: Entry, of: str, album: Album) -> list[Figure]:
 
     promised = [int(one) / 100 for one in percents]
     inside = ", ".join(
-        f"{100 * _value(whole.get(f'coverage_{one}')):.1f} % of the {one} % interval" for one in percents
+        f"{number(100 * _value(whole.get(f'coverage_{one}')))} % of the {one} % interval" for one in percents
     )
     wide = ", ".join(f"{number(whole.get(f'sharpness_{one}'))} {unit} of the {one} % interval" for one in percents)
     return [

@@ -35,7 +35,7 @@ def comparison(entries: Sequence[Entry], statistics: Statistics, album: Album) -
     parts += [Text(note, "quiet") for note in statistics.notes]
     few = len(statistics.rows) - len(usable)
     if few:
-        parts.append(Text(f"{few} pairs are left out: they have fewer than {LEAST} {noun(entries[0])}.", "quiet"))
+        parts.append(Text(f"Pairs left out, with fewer than {LEAST} {noun(entries[0])}: {few}.", "quiet"))
     if not parts:
         parts.append(Text(_why_not(entries), "quiet"))
     return Section("statistics", "Statistics", parts)

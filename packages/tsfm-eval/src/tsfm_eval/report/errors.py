@@ -45,7 +45,8 @@ def _by_time(entry: Entry, name: str, number: str, found: Sequence[Model], album
     step, unit = seconds(entry.task["freq"]), unit_of(number, entry)
     curves = []
     for one in found:
-        band = one.scores.get("step_intervals", {}).get(number, ())
+        given = one.scores.get("step_intervals", {}).get(number, ())
+        band = [(_value(low), _value(high)) for low, high in given]
         curves.append(Curve(one.label, [_value(at) for at in one.scores["by_step"][number]], band, one.baseline))
     steps = len(curves[0].values)
     ends = f"{duration(step)} and {duration(step * steps)} ahead"

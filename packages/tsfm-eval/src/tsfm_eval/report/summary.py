@@ -89,7 +89,8 @@ def _runs(entries: Sequence[Entry]) -> Table:
 def _task(entry: Entry) -> str:
     task, step = entry.task, seconds(entry.task["freq"])
     ahead, seen = (duration(int(task[key]) * step) for key in ("prediction_length", "context_length"))
-    return f"{task['target']} in {str(task['unit']).removeprefix(CUSTOM)}, every {duration(step)}: {ahead} from {seen}"
+    unit = str(task["unit"]).removeprefix(CUSTOM)
+    return f"{task['target']} in {unit}, every {duration(step)}, {ahead} ahead from {seen}"
 
 
 def _data(entry: Entry) -> str:
@@ -165,7 +166,8 @@ def _at(one: Model, name: str, step: int) -> tuple[float | None, Sequence[float]
 
 
 def _cell(value: float | None, interval: Sequence[float] | None) -> tuple[str, float | None, str]:
-    return number(value), value, f"({number(interval[0])} to {number(interval[1])})" if interval else ""
+    given = interval is not None and all(one is not None and one == one for one in interval)
+    return number(value), value, f"({number(interval[0])} to {number(interval[1])})" if interval and given else ""
 
 
 def _row(entry: Entry, name: str, unit: str, found: Sequence[Model]) -> list[Cell]:
