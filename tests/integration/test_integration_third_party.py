@@ -203,7 +203,7 @@ def test_the_models_of_the_docs_keep_every_promise(python, tmp_path, name):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_metric_of_ones_own(tsfm, config):
+def test_a_metric_of_ones_own(tsfm, config, tmp_path):
     text = (ROOT / "docs/add-a-metric.md").read_text(encoding="utf-8")
     lines = [line for _, block in _FILE.findall(text) for line in block.splitlines() if line]
     assert len(lines) < 25
@@ -215,7 +215,7 @@ def test_a_metric_of_ones_own(tsfm, config):
 
     import pyarrow.parquet as pq
 
-    table = pq.read_table(Path(run["run"]) / "forecasts.parquet").to_pydict()
+    table = pq.read_table(tmp_path / run["run"] / "forecasts.parquet").to_pydict()
     rows = [at for at, name in enumerate(table["set"]) if name == "patient_holdout"]
     pairs = [
         pair for at in rows for pair in zip(table["truth"][at], table["mean"][at], strict=True) if pair[0] == pair[0]

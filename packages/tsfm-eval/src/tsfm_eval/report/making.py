@@ -48,7 +48,7 @@ def making(entries: Sequence[Entry], album: Album) -> Section:
     for entry in entries:
         of = f": {entry.label}" if len(entries) > 1 else ""
         if entry.config:
-            parts.append(Details(f"config.yaml{of}", entry.config))
+            parts.append(Details(f"Configuration{of}", entry.config))
         facts = {key: entry.facts[key] for key in _PROVENANCE if entry.facts.get(key)}
         if facts:
             parts.append(
