@@ -174,7 +174,9 @@ def _write_scores(
             "points": scores.points,
             "sets": scores.sets,
             "missing": scores.missing,
-            "baselines": {name: {"sets": one.sets, "points": one.points} for name, one in beside.items()},
+            "baselines": {
+                name: {"sets": one.sets, "points": one.points, "items": one.items} for name, one in beside.items()
+            },
             "baselines_missing": dict(skipped),
         },
     )

@@ -58,12 +58,18 @@ def gather(
         items=list(_rows(run.items_path)) if items is None else items,
         metrics=_facts(stored["points"]) if metrics is None else metrics,
         baselines={name: one["sets"] for name, one in stored["baselines"].items()} if baselines is None else baselines,
-        baseline_items=baseline_items or {},
+        baseline_items=_baseline_items(stored) if baseline_items is None else baseline_items,
         missing={**(stored["missing"] if missing is None else missing), **stored["baselines_missing"]},
         pictures=pictures(chunks, files[0].task, _protocol(config) == "nocturnal"),
         training=list(_lines(run.training_log)),
         config=config,
     )
+
+
+def _baseline_items(stored: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    # runs of the first release have no such rows; a score that is none is null in JSON
+    rows = {name: one.get("items", []) for name, one in stored["baselines"].items()}
+    return {name: given for name, given in rows.items() if given}
 
 
 def _together(runs: Sequence[Run]) -> dict[str, Any]:
