@@ -172,7 +172,9 @@ def bench(session: nox.Session) -> None:
 @nox.parametrize("package", list(NEEDS))
 def minimums(session: nox.Session, package: str) -> None:
     """Test a package with the lowest versions that its requirements admit."""
-    session.install("--resolution", "lowest-direct", *paths(NEEDS[package]), *GROUPS["test"])
+    extras = {"core": {"core": "plot"}, "eval": {"eval": "report"}, "glucose": {"glucose": "simglucose"}}.get(package)
+    oracles = GROUPS["oracles"] if package == "eval" else ()
+    session.install("--resolution", "lowest-direct", *paths(NEEDS[package], extras), *GROUPS["test"], *oracles)
     session.run("pytest", f"tests/{package}")
 
 

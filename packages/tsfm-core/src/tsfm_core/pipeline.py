@@ -174,6 +174,7 @@ def _write_scores(
             "points": scores.points,
             "sets": scores.sets,
             "missing": scores.missing,
+            "chosen": scores.chosen,
             "baselines": {
                 name: {"sets": one.sets, "points": one.points, "items": one.items} for name, one in beside.items()
             },

@@ -21,6 +21,7 @@ from tsfm_eval.report.numbers import (
     shown_sets,
     unit_of,
 )
+from tsfm_eval.statistics.sums import FEWEST
 
 __all__ = ["scores", "summary"]
 
@@ -141,7 +142,9 @@ def _reading(entries: Sequence[Entry], found: Sequence[Model], name: str, pairs:
         if patients < _FEW:
             said.append(f"Of {patients} {noun(entries[0], patients)} it is not reliable.")
     else:
-        said.append("No interval is given: the scores came without one.")
+        who = noun(entries[0], patients)
+        few = f"{patients} {who} {'is' if patients == 1 else 'are'} too few for one"
+        said.append(f"No interval is given: {few if patients < FEWEST else 'the scores came without one'}.")
     if any(one.set == name for one in pairs):
         said.append(f"* differs from {entries[0].label} (Wilcoxon over {noun(entries[0])}, Holm, p < {_SIGNIFICANT}).")
     return " ".join(said)
