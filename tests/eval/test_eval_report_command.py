@@ -1,0 +1,73 @@
+"""``tsfm report``: a run, a comparison, and folds, from the command to the file."""
+
+import re
+import sys
+
+import pytest
+
+from tsfm_core.cli import main
+
+
+@pytest.fixture
+def tsfm(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tsfm", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as left:
+            return int(left.code or 0), *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    return run
+
+
+def test_a_comparison_holds_what_compare_says(runs, tsfm, tmp_path):
+    output, figures = tmp_path / "report.html", tmp_path / "figures"
+    paths = [run.path for run in runs.values()]
+    code, _, err = tsfm("report", *paths, "--output", output, "--figures", figures)
+    assert code == 0, err
+    assert "report.html: " in err
+    page = output.read_text(encoding="utf-8")
+    for label, run in runs.items():
+        assert f"Clarke error grid: {label}" in page
+        rmse = run.metrics["sets"]["temporal_holdout"]["overall"]["rmse"]
+        assert re.search(rf'data-value="{str(rmse)[:9]}\d*"[^>]*>[\d.]+ <small>\(\S+ to \S+\)', page), (
+            "the score with its interval"
+        )
+    assert "Wilcoxon" in page
+    assert "Mean ranks of rmse over 8 people" in page
+    drawn = {path.stem for path in figures.iterdir()}
+    assert {"ranks-temporal-holdout", "rmse-by-time-temporal-holdout"} <= drawn
+    assert all((figures / f"{name}{ending}").stat().st_size > 500 for name in drawn for ending in (".svg", ".png"))
+    again = tmp_path / "again.html"
+    tsfm("report", *paths, "--output", again)
+    assert again.read_bytes() == output.read_bytes()
+
+
+def test_one_run_and_its_folds(runs, folds, tsfm, tmp_path):
+    one = tmp_path / "one.html"
+    assert tsfm("report", runs["linear"].path, "--output", one)[0] == 0
+    assert "There is nothing to compare" in one.read_text(encoding="utf-8")
+    both = tmp_path / "folds.html"
+    root = folds["naive"][0].path.parents[2]
+    code, _, err = tsfm("report", "naive/folds", "linear/folds", "--root", root, "--output", both, "--metric", "mae")
+    assert code == 0, err
+    page = both.read_text(encoding="utf-8")
+    windows = sum(run.facts["windows"]["patient_holdout"] for run in folds["naive"])
+    assert f"{windows:,} windows of 8 patients" in page
+    assert str(folds["linear"][3].path) in page
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_scored(runs, tsfm, tmp_path):
+    path = runs["naive"].path
+    (tmp_path / "file").write_text("")
+    for arguments, said in (
+        (["nothing", "--output", tmp_path / "report.txt"], "does not end in .html"),
+        (["nothing", "--output", tmp_path / "nowhere" / "report.html"], "is not there"),
+        (["nothing", "--output", tmp_path / "r.html", "--figures", tmp_path / "file"], "is a file"),
+        ([path, "--output", tmp_path / "r.html", "--metric", "none"], "no metric is called 'none'"),
+    ):
+        code, _, err = tsfm("report", *arguments)
+        assert code == 1
+        assert said in err
+    assert not (tmp_path / "r.html").exists()
