@@ -2,8 +2,8 @@
 
 Each study draws its patients anew. For each method: the share of the intervals that hold the truth, the shares that lie
 wholly above and below it, and the median width. Two methods that tsfm does not offer stand beside: bootstrap-t at the
-plain levels, and the percentile interval at Hesterberg's expanded ones. No clock is read: the figures come back to the
-digit on any machine.
+plain levels, and the percentile interval at Hesterberg's expanded ones. ``--few`` sets methods for few patients side by
+side, their intervals cut to what a number can be. No clock is read: the figures come back to the digit on any machine.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from _pairs import machine
 from scipy import stats
 
 from tsfm_eval.pairs import ratio
-from tsfm_eval.statistics.methods import bca, expanded, studentised, tails
-from tsfm_eval.statistics.resampling import Resampled, resample
+from tsfm_eval.statistics.methods import bca, expanded, jackknife, studentised, tails
+from tsfm_eval.statistics.resampling import Resampled, jackknife_error, leave_one_out, resample
+from tsfm_eval.statistics.sums import FEWEST
 
-__all__ = ["DESIGNS", "METHODS", "coverage"]
+__all__ = ["DESIGNS", "FEW", "METHODS", "UNEQUAL", "coverage"]
 
 Floats = npt.NDArray[np.float64]
+Bounds = tuple[float, float]
 Study = tuple[dict[str, Floats], Callable[[Mapping[str, Any]], dict[str, Any]], float]
 
 
@@ -98,6 +100,36 @@ def _relative(rng: np.random.Generator, size: tuple[int, int]) -> Study:
     return {"total": windows * error, "count": windows}, _mean, 0.3 * 20 + 0.7 * 12
 
 
+def _unequal(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    """Return windows of each patient, from 100 to 2,000."""
+    return rng.permuted(np.broadcast_to(np.round(100 * 20 ** np.linspace(0, 1, size[1])), size), axis=1)
+
+
+def _rmse_unequal(rng: np.random.Generator, size: tuple[int, int]) -> Study:
+    windows = _unequal(rng, size)
+    squares = np.square(20 * np.exp(rng.normal(0, 0.3, size)))
+    return {"total": windows * squares * _noise(rng, windows), "count": windows}, _rmse, 20 * float(np.exp(0.3**2))
+
+
+def _paired_unequal(rng: np.random.Generator, size: tuple[int, int]) -> Study:
+    windows = _unequal(rng, size)
+    squares = np.square(20 * np.exp(rng.normal(0, 0.3, size)))
+    noise, own = _noise(rng, windows), _noise(rng, windows)
+    other = squares * np.exp(2 * rng.normal(-0.05, 0.15, size)) * (0.7 * noise + 0.3 * own)
+    truth = 20 * float(np.exp(0.3**2) * (1 - np.exp(-0.05 + 0.15**2)))
+    return {"total": windows * squares * noise, "other": windows * other, "count": windows}, _difference, truth
+
+
+def _noise(rng: np.random.Generator, windows: Floats) -> Floats:
+    return np.asarray(rng.chisquare(windows / 6) / (windows / 6))
+
+
+def _share_unequal(rng: np.random.Generator, size: tuple[int, int]) -> Study:
+    pairs = (_unequal(rng, size) // 6).astype(int)
+    hits = rng.binomial(pairs, rng.beta(8.0, 8.0 * 0.15 / 0.85, size))
+    return {"total": 6.0 * hits, "count": 6.0 * pairs}, _mean, 0.85
+
+
 #: Each draws ``[studies, patients]`` and says what is true.
 DESIGNS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Study]] = {
     "mean, normal": _normal,
@@ -113,6 +145,20 @@ DESIGNS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Study]] = {
     "mard, mixed": _relative,
 }
 
+#: The patient with the most windows has 20 times as many as the one with the fewest.
+UNEQUAL: dict[str, Callable[[np.random.Generator, tuple[int, int]], Study]] = {
+    "rmse, unequal windows": _rmse_unequal,
+    "difference, unequal windows": _paired_unequal,
+    "share of 85 %, unequal windows": _share_unequal,
+}
+
+#: What the numbers can be: a mean of values and a difference anything, most of the others nothing below 0.
+_BOUNDS: dict[str, Bounds] = dict.fromkeys(DESIGNS | UNEQUAL, (0.0, np.inf))
+_BOUNDS |= dict.fromkeys(("mean, normal", "rmse difference", "difference, unequal windows"), (-np.inf, np.inf))
+_BOUNDS |= dict.fromkeys(
+    ("share of 2 %", "share of 0.5 %", "recall, 3 events each", "share of 85 %, unequal windows"), (0.0, 1.0)
+)
+
 
 def _at(drawn: Resampled, tail: float) -> tuple[float, float]:
     return tails(drawn.values[np.isfinite(drawn.values)], tail, 1 - tail)
@@ -120,6 +166,17 @@ def _at(drawn: Resampled, tail: float) -> tuple[float, float]:
 
 def _wide(drawn: Resampled, patients: int) -> float:
     return float(stats.norm.cdf(np.sqrt(patients / (patients - 1)) * stats.t.ppf(0.025, patients - 1)))
+
+
+def _plain(drawn: Resampled, patients: int) -> tuple[float, float]:
+    reach = stats.t.ppf(0.975, patients - 1) * float(jackknife_error(drawn.without, np.ones(patients)))
+    return drawn.estimate - reach, drawn.estimate + reach
+
+
+def _capped(drawn: Resampled, patients: int) -> tuple[float, float]:
+    low, high = studentised(drawn, expanded(0.025, patients))
+    middle, reach = drawn.estimate, 1.5 * (_plain(drawn, patients)[1] - drawn.estimate)
+    return max(low, middle - reach), min(high, middle + reach)
 
 
 #: ``(resamples, patients)`` to the two bounds at 95 %.
@@ -131,17 +188,39 @@ METHODS: dict[str, Callable[[Resampled, int], tuple[float, float]]] = {
     "(expanded percentile)": lambda drawn, patients: _at(drawn, _wide(drawn, patients)),
 }
 
+#: The same with the bounds of the number, for few patients.
+FEW: dict[str, Callable[[Resampled, int, Bounds], tuple[float, float]]] = {
+    "percentile": lambda drawn, patients, bounds: _at(drawn, 0.025),
+    "bca": lambda drawn, patients, bounds: bca(drawn, 0.025),
+    "studentised": lambda drawn, patients, bounds: studentised(drawn, expanded(0.025, patients)),
+    "(studentised, capped)": lambda drawn, patients, bounds: _capped(drawn, patients),
+    "(plain jackknife)": lambda drawn, patients, bounds: _plain(drawn, patients),
+    "jackknife": lambda drawn, patients, bounds: jackknife(drawn, 0.025, bounds),
+}
 
-def coverage(design: str, patients: int, studies: int, resamples: int) -> dict[str, dict[str, float]]:
-    """Return for each method the shares covered, above, below and without a bound, and the median width of the rest."""
-    sums, finish, truth = DESIGNS[design](np.random.default_rng(1), (studies, patients))
-    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS}
+
+def coverage(
+    design: str, patients: int, studies: int, resamples: int, few: bool = False
+) -> dict[str, dict[str, float]]:
+    """Return for each method the shares covered, above, below and without a bound, and the median width of the rest.
+
+    :param few: the methods for few patients, cut to the bounds of the number; studies that they all refuse left out.
+    """
+    sums, finish, truth = (DESIGNS | UNEQUAL)[design](np.random.default_rng(1), (studies, patients))
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in (FEW if few else METHODS)}
     for study in range(studies):
-        (drawn,) = resample({name: part[study] for name, part in sums.items()}, finish, resamples, study, True).values()
-        for name, method in METHODS.items():
-            pairs[name].append(method(drawn, patients))
+        parts = {name: part[study] for name, part in sums.items()}
+        left = leave_one_out(parts, finish)
+        (drawn,) = resample(parts, finish, left, resamples, study, True).values()
+        if not few:
+            for name, method in METHODS.items():
+                pairs[name].append(method(drawn, patients))
+        elif drawn.contributes.sum() >= FEWEST and (drawn.without != drawn.estimate).any():
+            for name, bounded in FEW.items():
+                low, high = np.clip(bounded(drawn, patients, _BOUNDS[design]), *_BOUNDS[design])
+                pairs[name].append((low, high))
     found = {}
-    for name in METHODS:
+    for name in pairs:
         low, high = np.array(pairs[name]).T
         low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
         bounded = np.isfinite(low) & np.isfinite(high)
@@ -161,15 +240,16 @@ def main() -> None:
     parser.add_argument("--patients", type=int, nargs="+", default=[30])
     parser.add_argument("--studies", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=2000)
+    parser.add_argument("--few", action="store_true", help="the methods for few patients, unequal windows too")
     given = parser.parse_args()
     print(machine())
     for patients in given.patients:
         print(f"\n{patients} patients, {given.studies} studies, {given.resamples} resamples")
-        print(f"{'design':22} {'method':22} covered above below unbounded (%)  width")
-        for design in DESIGNS:
-            for name, one in coverage(design, patients, given.studies, given.resamples).items():
+        print(f"{'design':30} {'method':22} covered above below unbounded (%)  width")
+        for design in DESIGNS | UNEQUAL if given.few else DESIGNS:
+            for name, one in coverage(design, patients, given.studies, given.resamples, given.few).items():
                 shares = "".join(f"{100 * one[key]:7.1f}" for key in ("covered", "above", "below", "unbounded"))
-                print(f"{design:22} {name:22} {shares}  {one['width']:.4g}", flush=True)
+                print(f"{design:30} {name:22} {shares}  {one['width']:.4g}", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from scipy import stats
 from tsfm_core import DataError
 from tsfm_eval.pairs import ratio
 from tsfm_eval.statistics.bootstrap import bootstrap, bootstrap_mean, patient_bootstrap
-from tsfm_eval.statistics.methods import studentised, tails
-from tsfm_eval.statistics.resampling import Resampled
+from tsfm_eval.statistics.methods import jackknife, studentised, tails
+from tsfm_eval.statistics.resampling import LeftOut, Resampled
 from tsfm_eval.statistics.sums import PatientSums, patient_sums
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -180,12 +180,12 @@ def test_resamples_without_a_value_are_counted():
         names(20), {"events": events, "found": np.array([3.0, 2, 1, 4, 0, 1, *[0] * 14]), "days": events + 1}
     )
     weights = np.random.default_rng(0).multinomial(20, np.full(20, 0.05), 10_000)
-    found = bootstrap(sums, recall, bounds={"recall": (0, 1)})["recall"]
+    found = bootstrap(sums, recall, method="studentised", bounds={"recall": (0, 1)})["recall"]
     assert found.undefined == (weights @ events == 0).sum() > 0
     assert (found.patients, found.contributing, found.reliable) == (20, 6, False)
     assert found.estimate == pytest.approx(11 / 17)
     assert 0 <= found.low < found.estimate < found.high <= 1
-    free = bootstrap(sums, recall)["recall"]
+    free = bootstrap(sums, recall, method="studentised")["recall"]
     assert (found.low, found.high) == (max(free.low, 0), min(free.high, 1)) != (free.low, free.high)
 
 
@@ -229,11 +229,90 @@ def test_resamples_by_hand():
     values = np.repeat([6.0, 10, 11, 18], [40, 19, 20, 20])
     errors = np.repeat([2.0, 0, 1, 2], [40, 19, 20, 20])
     # leaving one of 5 out gives 8 9 10 11 12: error sqrt(4/5 x 10)
-    drawn = Resampled(10.0, 5, np.arange(8.0, 13), values, errors)
+    drawn = Resampled(10.0, np.arange(8.0, 13), np.ones(5, bool), values, errors)
     assert studentised(drawn, 0.1) == pytest.approx((10 - 4 * np.sqrt(8), 10 + 2 * np.sqrt(8)))
     assert studentised(drawn, 0.3) == pytest.approx((10 - 1 * np.sqrt(8), 10 + 2 * np.sqrt(8)))
     assert studentised(drawn, 0.45) == pytest.approx((10, 10))
     assert tails(values, 0.1, 0.9) == (6, 18)
+
+
+T = stats.t(3).ppf(0.975)  # 5 patients contribute: 3 degrees
+ROOT = np.sqrt(8)  # leaving one of 5 out gives x - 2 to x + 2: error sqrt(4/5 x 10)
+
+
+@pytest.mark.parametrize(
+    ("x", "bounds", "expected"),
+    [
+        (10, (-np.inf, np.inf), (10 - T * ROOT, 10 + T * ROOT)),
+        (10, (-np.inf, 20), (10 - T * ROOT, 10 + T * ROOT)),
+        (10, (-np.inf, 12), (10 - T * ROOT, 12)),
+        (10, (0, np.inf), (10 * np.exp(-T * ROOT / 10), 10 * np.exp(T * ROOT / 10))),
+        (10, (4, np.inf), (4 + 6 * np.exp(-T * ROOT / 6), 4 + 6 * np.exp(T * ROOT / 6))),
+        # log(10 / 10) = 0, and s is divided by 10 x 10 / 20
+        (10, (0, 20), (20 / (1 + np.exp(T * ROOT / 5)), 20 / (1 + np.exp(-T * ROOT / 5)))),
+        # log(6 / 2) = log 3, and s by 6 x 2 / 8 = 1.5 at most: less than s
+        (10, (4, 12), (4, 12)),
+        (10, (-10, 30), (-10 + 40 / (1 + np.exp(T * ROOT / 10)), -10 + 40 / (1 + np.exp(-T * ROOT / 10)))),
+        # s above x: a step of t on the log scale, or plain where that reaches further
+        (2, (0, np.inf), (0, 2 * np.exp(T))),
+        (0.1, (0, np.inf), (0, 0.1 + T * ROOT)),
+        (0, (0, np.inf), (0, T * ROOT)),
+    ],
+)
+def test_the_jackknife_by_hand(x, bounds, expected):
+    without = np.append(x + np.arange(-2.0, 3), x)
+    left = LeftOut(x, without, np.array([True] * 5 + [False]))
+    assert jackknife(left, 0.025, bounds) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("without", [[1, 2, 3, 4, np.nan], [2.5] * 5, [-np.inf, 1, 2, 3, 4]])
+def test_the_jackknife_without_a_spread_sets_no_bounds(without):
+    assert np.isnan(jackknife(LeftOut(3.0, np.array(without), np.ones(5, bool)), 0.025, (0, np.inf))).all()
+
+
+@pytest.mark.parametrize("patients", [5, 9])
+def test_the_jackknife_of_a_mean_is_students_t_with_a_degree_less(patients):
+    values = np.random.default_rng(4).lognormal(0, 1, patients)
+    found = bootstrap_mean(names(patients), values, level=0.9)
+    expected = stats.t.interval(0.9, patients - 2, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-12)
+    assert (found.method, found.undefined, found.reliable) == ("jackknife", 0, False)
+    assert bootstrap_mean(names(patients), values, level=0.9, seed=3) == found  # nothing is drawn
+    assert bootstrap_mean(names(patients), values, level=0.9, method="percentile").method == "percentile"
+
+
+@pytest.mark.parametrize(("affected", "method"), [(6, "jackknife"), (9, "jackknife"), (10, "studentised")])
+def test_auto_goes_by_those_who_contribute(affected, method):
+    rng = np.random.default_rng(6)
+    events = np.append(rng.integers(2, 9, affected), np.zeros(20 - affected))
+    sums = PatientSums(
+        names(20), {"events": events, "found": rng.binomial(events.astype(int), 0.6), "days": rng.integers(2, 6, 20)}
+    )
+
+    def finish(part):
+        return recall(part) | {"per_day": ratio(part["events"], part["days"])}
+
+    bounds = {"recall": (0, 1)}
+    found = bootstrap(sums, finish, resamples=1000, bounds=bounds)
+    assert (found["recall"].contributing, found["per_day"].contributing) == (affected, 20)
+    for number, used in {"recall": method, "per_day": "studentised"}.items():
+        assert found[number] == bootstrap(sums, finish, resamples=1000, bounds=bounds, method=used)[number]
+        assert found[number].method == used
+    if method == "jackknife":  # whoever has no event changes nothing
+        alone = PatientSums(names(affected), {name: part[:affected] for name, part in sums.parts.items()})
+        only = bootstrap(alone, recall, bounds=bounds)["recall"]
+        assert (only.low, only.high) == pytest.approx((found["recall"].low, found["recall"].high))
+
+
+@pytest.mark.parametrize(
+    ("design", "narrower"), [("rmse, skewed", 0.6), ("difference, unequal windows", 0.4), ("share of 2 %", 0.4)]
+)
+def test_of_six_patients_it_covers_the_truth_and_says_something(monkeypatch, design, narrower):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    found = importlib.import_module("intervals").coverage(design, patients=6, studies=400, resamples=400, few=True)
+    assert 0.9 <= found["jackknife"]["covered"] <= 0.975
+    assert found["percentile"]["covered"] < 0.88
+    assert found["jackknife"]["width"] < narrower * found["studentised"]["width"]
 
 
 PARTS = {"loss": np.arange(6.0), "count": np.ones(6)}
@@ -260,7 +339,12 @@ PARTS = {"loss": np.arange(6.0), "count": np.ones(6)}
         (names(6), PARTS, {"resamples": 1e4}, "10000.0 resamples"),
         (names(6), PARTS, {"seed": -1}, "seed -1 is not a whole number"),
         (names(6), PARTS, {"seed": None}, "seed None is not a whole number"),
-        (names(6), PARTS, {"method": "basic"}, "method 'basic' is not known; known: studentised, bca, percentile"),
+        (
+            names(6),
+            PARTS,
+            {"method": "basic"},
+            "method 'basic' is not known; known: auto, studentised, bca,",
+        ),
         (names(6), PARTS, {"bounds": {"mae": (0, 1)}}, "no number 'mae' to bound; the numbers are rmse, mse"),
     ],
 )

@@ -9,14 +9,14 @@ import numpy as np
 
 from tsfm_core import DataError, IntervalMethod
 from tsfm_core.tally import Sample
-from tsfm_eval.statistics.bootstrap import Interval, Method, bootstrap
+from tsfm_eval.statistics.bootstrap import Interval, bootstrap
 from tsfm_eval.statistics.paired import paired_bootstrap
 from tsfm_eval.statistics.resampling import Finish
 from tsfm_eval.statistics.sums import PatientSums
 
 __all__ = ["METHOD", "differences", "intervals", "step_intervals"]
 
-#: For scores that are not sums of one axis: each resample is scored by itself.
+#: For sums of further axes: each resample is scored by itself.
 FEW = 1_000
 
 #: For curves: a band is looked at, not read off.
@@ -24,9 +24,10 @@ CURVE = 2_000
 
 
 def intervals(sample: Sample, seed: int = 0) -> dict[str, Interval]:
-    """Return the interval of every number of a sample: the studentised patient bootstrap with 10,000 resamples.
+    """Return the interval of every number of a sample: studentised from 10 patients on, of 10,000 resamples.
 
-    Scores that are not sums of one axis (detection, temporal gain) get percentiles of 1,000 resamples.
+    Below 10 it is the jackknife's, and so for scores of joined windows (detection), which are scored anew for each
+    patient left out. Scores of sums with further axes (temporal gain) jump: they get percentiles of 1,000 resamples.
 
     :raises DataError: for fewer than 5 patients.
     """
@@ -92,9 +93,10 @@ def _resampled(sample: Sample) -> tuple[PatientSums, Finish, dict[str, Any]]:
 
 
 def _options(sample: Sample) -> dict[str, Any]:
-    summed = sample.rows is None and all(part.ndim == 1 for part in sample.sums.values())
-    method: Method = "studentised" if summed else "percentile"
-    return {"method": method} | ({} if summed else {"resamples": FEW})
+    if sample.rows is not None:
+        return {"method": "jackknife"}
+    jumps = any(part.ndim > 1 for part in sample.sums.values())
+    return {"method": "percentile", "resamples": FEW} if jumps else {"method": "auto"}
 
 
 def _bounds(sample: Sample, numbers: list[str]) -> dict[str, tuple[float, float]]:
@@ -113,6 +115,7 @@ def _compute(sample: Sample, seed: int) -> dict[str, tuple[float, float]]:
 METHOD = IntervalMethod(
     "patient_bootstrap",
     "95 %: patients are drawn with replacement, 10,000 times, and the score of all windows of those drawn is computed "
-    "again; studentised (bootstrap-t). Scores that are no sums: percentiles of 1,000 resamples",
+    "again; studentised (bootstrap-t). Below 10 patients, and for scores that are no sums: the jackknife over patients "
+    "with Student's t. Temporal gain: percentiles of 1,000 resamples",
     _compute,
 )

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError
-from tsfm_eval.statistics.methods import bca, expanded, studentised, tails
-from tsfm_eval.statistics.resampling import Finish, Resampled, resample
+from tsfm_eval.statistics.methods import bca, expanded, jackknife, studentised, tails
+from tsfm_eval.statistics.resampling import Finish, LeftOut, Resampled, leave_one_out, resample
 from tsfm_eval.statistics.sums import FEWEST, PatientSums, as_floats, as_names, check_patients, patient_sums
 
 __all__ = ["Interval", "Method", "bootstrap", "bootstrap_mean", "patient_bootstrap"]
 
-Method = Literal["studentised", "bca", "percentile"]
-_METHODS = ("studentised", "bca", "percentile")
+Method = Literal["auto", "studentised", "bca", "percentile", "jackknife"]
+_METHODS = ("auto", "studentised", "bca", "percentile", "jackknife")
 
-#: An interval that rests on fewer patients is marked unreliable.
+#: An interval that rests on fewer patients is marked unreliable; ``auto`` takes the jackknife.
 RELIABLE = 10
 
 #: The share of resamples without a value beyond which an interval is marked unreliable.
@@ -34,15 +34,17 @@ class Interval:
     """A number with its confidence interval.
 
     :param estimate: of all patients.
-    :param low: lower bound; NaN where the patients set none: fewer than 5 of them contribute, leaving one out moves
-        nothing, or those that do move it are missing from too many resamples.
+    :param low: lower bound; NaN where the patients set none: fewer than 5 of them contribute, nothing moves the number,
+        or those that do move it are missing from too many resamples.
     :param high: upper bound, likewise.
     :param level: the confidence level, such as 0.95.
     :param patients: those that have anything scored.
     :param contributing: those of them that have anything the number is made of: for recall, those who had events.
     :param undefined: resamples in which the number has no value (for recall: without an event); they are left out.
+        The jackknife draws none.
     :param reliable: whether at least 10 patients contribute, both bounds are there, and at most 1 % of the resamples
         are undefined.
+    :param method: which of the methods gave it, ``auto`` never.
     """
 
     estimate: float
@@ -53,6 +55,7 @@ class Interval:
     contributing: int
     undefined: int
     reliable: bool
+    method: str
 
     @property
     def excludes_zero(self) -> bool:
@@ -67,7 +70,7 @@ def patient_bootstrap(
     *,
     resamples: int = 10_000,
     level: float = 0.95,
-    method: Method = "studentised",
+    method: Method = "auto",
     seed: int = 0,
     bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Interval]:
@@ -88,7 +91,7 @@ def bootstrap_mean(
     *,
     resamples: int = 10_000,
     level: float = 0.95,
-    method: Method = "studentised",
+    method: Method = "auto",
     seed: int = 0,
 ) -> Interval:
     """Return the interval of the mean of one value for each patient, such as their own RMSE.
@@ -112,18 +115,25 @@ def bootstrap(
     *,
     resamples: int = 10_000,
     level: float = 0.95,
-    method: Method = "studentised",
+    method: Method = "auto",
     seed: int = 0,
     bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Interval]:
     """Return an interval for every number of ``finish``: patients are drawn with replacement, the score recomputed.
 
-    ``studentised`` (default): ``[x - t_high s, x - t_low s]``, where s is the jackknife standard error over patients
+    ``auto`` (default) is ``studentised`` for a number that at least 10 patients contribute to, ``jackknife`` below.
+
+    ``studentised``: ``[x - t_high s, x - t_low s]``, where s is the jackknife standard error over patients
     and t the quantiles of ``(x* - x) / s*`` over the resamples, each with the jackknife error of its own (bootstrap-t;
     Efron and Tibshirani 1993, chapter 12). They are taken at ``Phi(-+T)``, T the quantile of Student's t with I - 1
     degrees: further out than the plain ones, as few patients show too little of the tails (Hesterberg 2015 expands the
     percentile interval so). ``percentile``: the quantiles of x* at ``(1 -+ level) / 2``. ``bca``: these, corrected
-    for bias and acceleration (Efron 1987). docs/statistics.md says how often each covers.
+    for bias and acceleration (Efron 1987).
+
+    ``jackknife`` draws nothing: ``x -+ t s``, with s over the n patients that contribute and t of Student with n - 2
+    degrees; taken on the log scale where ``bounds`` name a lower bound, on the logit scale where they name both
+    (Efron and Tibshirani 1993, chapter 11, for s). Not for numbers that change in steps, such as a lag.
+    docs/statistics.md says how often each covers.
 
     :param sums: of at least 5 patients; their order does not matter.
     :param finish: of a metric; elementwise on sums of one axis. Where a part has a further axis it is called once for
@@ -135,14 +145,16 @@ def bootstrap(
     """
     check_patients(len(sums))
     _check(resamples, level, method, seed)
-    drawn = resample(sums.parts, finish, resamples, seed, method == "studentised")
+    left: Mapping[str, LeftOut] = leave_one_out(sums.parts, finish)
     limits = bounds or {}
-    unknown = limits.keys() - drawn.keys()
+    unknown = limits.keys() - left.keys()
     if unknown:
-        raise DataError(f"there is no number {min(unknown)!r} to bound", f"the numbers are {', '.join(drawn)}")
+        raise DataError(f"there is no number {min(unknown)!r} to bound", f"the numbers are {', '.join(left)}")
+    chosen = {name: _chosen(method, one) for name, one in left.items()}
+    if set(chosen.values()) != {"jackknife"}:
+        left = resample(sums.parts, finish, left, resamples, seed, "studentised" in chosen.values())
     return {
-        name: _interval(one, level, method, limits.get(name, (-np.inf, np.inf)), len(sums))
-        for name, one in drawn.items()
+        name: _interval(one, level, chosen[name], limits.get(name, (-np.inf, np.inf))) for name, one in left.items()
     }
 
 
@@ -157,21 +169,32 @@ def _check(resamples: int, level: float, method: str, seed: int) -> None:
         raise DataError(f"seed {seed!r} is not a whole number of 0 or more", "any such number will do, such as 0")
 
 
-def _interval(drawn: Resampled, level: float, method: Method, bounds: tuple[float, float], patients: int) -> Interval:
-    defined = np.isfinite(drawn.values)
-    undefined = int((~defined).sum())
-    contributing = drawn.contributing if np.isfinite(drawn.estimate) else 0
+def _chosen(method: Method, left: LeftOut) -> Method:
+    if method != "auto":
+        return method
+    return "studentised" if left.contributes.sum() >= RELIABLE else "jackknife"
+
+
+def _interval(left: LeftOut, level: float, method: Method, bounds: tuple[float, float]) -> Interval:
+    contributing = int(left.contributes.sum()) if np.isfinite(left.estimate) else 0
+    values = left.values if isinstance(left, Resampled) and method != "jackknife" else np.empty(0)
+    undefined = int((~np.isfinite(values)).sum())
     low = high = np.nan
-    if contributing >= FEWEST and (drawn.without != drawn.estimate).any() and defined.any():
-        tail = (1.0 - level) / 2.0
-        if method == "studentised":
-            pair = studentised(drawn, expanded(tail, patients))
-        elif method == "bca":
-            pair = bca(drawn, tail)
-        else:
-            pair = tails(drawn.values[defined], tail, 1.0 - tail)
-        low, high = (float(one) if np.isfinite(one) else np.nan for one in np.clip(pair, *bounds))
-    reliable = (
-        contributing >= RELIABLE and undefined <= UNDEFINED * len(drawn.values) and np.isfinite([low, high]).all()
-    )
-    return Interval(drawn.estimate, low, high, level, patients, contributing, undefined, bool(reliable))
+    if contributing >= FEWEST:
+        pair = np.clip(_pair(left, (1.0 - level) / 2.0, method, bounds), *bounds)
+        low, high = (float(one) if np.isfinite(one) else np.nan for one in pair)
+    reliable = contributing >= RELIABLE and undefined <= UNDEFINED * len(values) and np.isfinite([low, high]).all()
+    patients = len(left.without)
+    return Interval(left.estimate, low, high, level, patients, contributing, undefined, bool(reliable), method)
+
+
+def _pair(left: LeftOut, tail: float, method: Method, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the two bounds, NaN where nothing moves the number."""
+    if not isinstance(left, Resampled) or method == "jackknife":
+        return jackknife(left, tail, bounds)
+    values = left.values[np.isfinite(left.values)]
+    if method == "percentile":
+        return tails(values, tail, 1.0 - tail) if (values != left.estimate).any() else (np.nan, np.nan)
+    if not values.size or (left.without == left.estimate).all():
+        return np.nan, np.nan
+    return bca(left, tail) if method == "bca" else studentised(left, expanded(tail, len(left.without)))

@@ -1,19 +1,54 @@
-"""From resamples to the two bounds of an interval."""
+"""From resamples, or from patients left out, to the two bounds of an interval."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import stats
 
-from tsfm_eval.statistics.resampling import Resampled, jackknife_error
+from tsfm_eval.statistics.resampling import LeftOut, Resampled, jackknife_error
 from tsfm_eval.statistics.sums import Floats
 
-__all__ = ["bca", "expanded", "studentised", "tails"]
+__all__ = ["bca", "expanded", "jackknife", "studentised", "tails"]
 
 
 def expanded(tail: float, patients: int) -> float:
     """Return the tail of the normal distribution that lies where t with ``patients - 1`` degrees has ``tail``."""
     return float(stats.norm.cdf(stats.t.ppf(tail, patients - 1)))
+
+
+def jackknife(left: LeftOut, tail: float, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return ``x -+ t s``: s the jackknife standard error over the n patients that contribute, t of n - 2 degrees.
+
+    One degree less than a mean would have: patients with unlike numbers of windows tell less than n equal ones. Where
+    the number has bounds it is taken on a scale that has none, ``log(x - low)`` or ``log((x - low) / (high - x))``, on
+    which its error is s / g, g = ``x - low`` or ``(x - low) (high - x) / (high - low)``. An s larger than g says
+    nothing there: then s = g on the scale, joined with the plain interval, cut to the bounds. NaN where leaving a
+    patient out leaves no number, or whom one leaves out does not matter.
+
+    :param left: with at least 3 patients that contribute.
+    """
+    without = left.without[left.contributes]
+    if not np.isfinite(without).all() or (without == without[0]).all():
+        return np.nan, np.nan
+    n, x, (low, high) = len(without), left.estimate, bounds
+    error, t = float(jackknife_error(without, np.ones(n))), -float(stats.t.ppf(tail, n - 2))
+    plain = max(x - t * error, low), min(x + t * error, high)
+    g = (x - low) * (high - x) / (high - low) if np.isfinite(high) else x - low
+    if not 0 < g < np.inf:
+        return plain
+    scaled = _scaled(x, t * min(error / g, 1.0), low, high)
+    return scaled if error <= g else (min(scaled[0], plain[0]), max(scaled[1], plain[1]))
+
+
+def _scaled(x: float, reach: float, low: float, high: float) -> tuple[float, float]:
+    """Return the interval of ``reach`` to either side on the log scale, on the logit scale with an upper bound."""
+    factors = np.exp(-reach), np.exp(reach)
+    if not np.isfinite(high):
+        below, above = (float(low + (x - low) * factor) for factor in factors)
+    else:
+        odds = (x - low) / (high - x)
+        below, above = (float(low + (high - low) * odds * factor / (1.0 + odds * factor)) for factor in factors)
+    return below, above
 
 
 def tails(values: Floats, low: float, high: float) -> tuple[float, float]:

@@ -38,7 +38,7 @@ def paired_bootstrap(
     *,
     resamples: int = 10_000,
     level: float = 0.95,
-    method: Method = "studentised",
+    method: Method = "auto",
     seed: int = 0,
 ) -> Paired:
     """Return the interval of ``finish(a) - finish(b)`` for every number, both under the same resamples of patients.

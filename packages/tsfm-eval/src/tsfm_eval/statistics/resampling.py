@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tsfm_core import DataError
 from tsfm_eval.statistics.sums import Floats
 
-__all__ = ["Finish", "Resampled", "jackknife_error", "resample"]
+__all__ = ["Finish", "LeftOut", "Resampled", "jackknife_error", "leave_one_out", "resample"]
 
 #: ``finish(sums)`` of a metric: named numbers from the sums of its parts.
 Finish = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -24,42 +25,69 @@ CELLS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """One number, as the patients gave it and as resampled patients would have.
+class LeftOut:
+    """One number, as all patients give it and as all but one do.
 
     :param estimate: of all patients.
-    :param contributing: patients that have anything of the parts that the number is made of.
     :param without: ``[I]``, of all but one.
+    :param contributes: ``[I]``, who has anything that the number is made of: a number of their own, or one that moves
+        when they are left out.
+    """
+
+    estimate: float
+    without: Floats
+    contributes: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Resampled(LeftOut):
+    """The same, and as resampled patients would have it.
+
     :param values: ``[B]``, of each resample.
     :param errors: ``[B]``, the jackknife standard error of each resample; empty where it was not asked for.
     """
 
-    estimate: float
-    contributing: int
-    without: Floats
     values: Floats
     errors: Floats
 
 
+def leave_one_out(parts: Mapping[str, Floats], finish: Finish) -> dict[str, LeftOut]:
+    """Return every number of ``finish`` for all patients, and for all but each one.
+
+    :param parts: ``{part: [I, ...]}``; with a further axis, ``finish`` is called once for each row of sums.
+    """
+    patients = len(next(iter(parts.values())))
+    call = _call(parts, finish)
+    everyone = {name: part.sum(axis=0, keepdims=True) for name, part in parts.items()}
+    estimate = call(everyone, 1)
+    without = call(_left_out(parts, everyone, np.ones((1, patients))), patients)
+    own = call(parts, patients)
+    return {
+        name: LeftOut(float(one[0]), without[name], np.isfinite(own[name]) | (without[name] != one[0]))
+        for name, one in estimate.items()
+    }
+
+
 def resample(
-    parts: Mapping[str, Floats], finish: Finish, resamples: int, seed: int, with_errors: bool
+    parts: Mapping[str, Floats],
+    finish: Finish,
+    left: Mapping[str, LeftOut],
+    resamples: int,
+    seed: int,
+    with_errors: bool,
 ) -> dict[str, Resampled]:
     """Return every number of ``finish`` under ``resamples`` draws of as many patients, with replacement.
 
     The weights come from ``numpy.random.default_rng(seed)`` and depend on nothing else but the number of patients: two
     scores of the same patients see the same resamples.
 
-    :param parts: ``{part: [I, ...]}``; with a further axis, ``finish`` is called once for each row of sums.
+    :param left: what :func:`leave_one_out` gave for the same parts.
     :param with_errors: whether each resample is jackknifed: I more rows of sums for each.
     """
     patients = len(next(iter(parts.values())))
-    call = _by_row(finish) if any(part.ndim > 1 for part in parts.values()) else _elementwise(finish)
-    everyone = {name: part.sum(axis=0, keepdims=True) for name, part in parts.items()}
-    estimate = call(everyone, 1)
-    ones = np.ones((1, patients))
-    without = call(_left_out(parts, everyone, ones), patients)
-    values: dict[str, list[Floats]] = {name: [] for name in estimate}
-    errors: dict[str, list[Floats]] = {name: [] for name in estimate}
+    call = _call(parts, finish)
+    values: dict[str, list[Floats]] = {name: [] for name in left}
+    errors: dict[str, list[Floats]] = {name: [] for name in left}
     width = max(part[0].size for part in parts.values())
     for weights in _weights(patients, resamples, seed, max(1, CELLS // (patients * width))):
         sums = {name: np.tensordot(weights, part, axes=1) for name, part in parts.items()}
@@ -71,16 +99,15 @@ def resample(
                 spread = np.full(weights.shape, np.nan)
                 spread[drawn] = rest
                 errors[name].append(jackknife_error(spread, weights))
-    contributing = _contributing(parts, everyone, estimate, call)
     return {
         name: Resampled(
-            estimate=float(estimate[name][0]),
-            contributing=contributing[name],
-            without=without[name],
-            values=np.concatenate(values[name]),
-            errors=np.concatenate(errors[name]) if with_errors else np.empty(0),
+            one.estimate,
+            one.without,
+            one.contributes,
+            np.concatenate(values[name]),
+            np.concatenate(errors[name]) if with_errors else np.empty(0),
         )
-        for name in estimate
+        for name, one in left.items()
     }
 
 
@@ -114,25 +141,8 @@ def _left_out(parts: Mapping[str, Floats], sums: Mapping[str, Floats], weights: 
     return {name: sums[name][row] - part[patient] for name, part in parts.items()}
 
 
-def _contributing(
-    parts: Mapping[str, Floats], everyone: Mapping[str, Floats], estimate: Mapping[str, Floats], call: Call
-) -> dict[str, int]:
-    """Count the patients that have anything of a part on which the number depends: which moves it, when it is moved."""
-    some = dict.fromkeys(estimate, np.zeros(len(next(iter(parts.values()))), dtype=bool))
-    raised = {name: total + _ramp(total) for name, total in everyone.items()}  # without zeros, which hide the others
-    before = call(raised, 1)
-    for moved, part in parts.items():
-        own = (part != 0).any(axis=tuple(range(1, part.ndim)))
-        for name, number in call({**raised, moved: raised[moved] + _ramp(raised[moved])}, 1).items():
-            if number[0] != before[name][0]:
-                some[name] = some[name] | own
-    return {name: int(marks.sum()) for name, marks in some.items()}
-
-
-def _ramp(total: Floats) -> Floats:
-    """Return a small change of ``total``, another one for each element."""
-    steps = np.arange(1, total.size + 1).reshape(total.shape) / total.size
-    return np.asarray(1e-3 * steps * np.maximum(np.abs(total), 1.0))
+def _call(parts: Mapping[str, Floats], finish: Finish) -> Call:
+    return _by_row(finish) if any(part.ndim > 1 for part in parts.values()) else _elementwise(finish)
 
 
 def _elementwise(finish: Finish) -> Call:
