@@ -265,7 +265,9 @@ def test_the_jackknife_by_hand(x, bounds, expected):
     assert jackknife(left, 0.025, bounds) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("without", [[1, 2, 3, 4, np.nan], [2.5] * 5, [-np.inf, 1, 2, 3, 4]])
+@pytest.mark.parametrize(
+    "without", [[1, 2, 3, 4, np.nan], [2.5] * 5, [0.3, 0.3, 0.1 + 0.2, 0.3, 0.3], [-np.inf, 1, 2, 3, 4]]
+)
 def test_the_jackknife_without_a_spread_sets_no_bounds(without):
     assert np.isnan(jackknife(LeftOut(3.0, np.array(without), np.ones(5, bool)), 0.025, (0, np.inf))).all()
 

@@ -24,5 +24,9 @@ def test_it_names_every_function_and_every_design(monkeypatch):
         for name in module.__all__:
             assert not name.islower() or name == "holm" or f"`{name}" in PAGE, name
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    for design in importlib.import_module("intervals").DESIGNS:
-        assert f"\n| {design} |" in PAGE, design
+    intervals = importlib.import_module("intervals")
+    # one table for 10 patients and more, one each for 6 and for 8
+    for design in intervals.DESIGNS | intervals.UNEQUAL:
+        assert PAGE.count(f"\n| {design} |") == 2 + (design in intervals.DESIGNS), design
+    for method in intervals.FEW:
+        assert method.strip("()") in PAGE, method

@@ -11,6 +11,10 @@ from tsfm_eval.statistics.sums import Floats
 __all__ = ["bca", "expanded", "jackknife", "studentised", "tails"]
 
 
+#: What sums of the same values in another order may differ by, as a share.
+ROUNDING = 1e-12
+
+
 def expanded(tail: float, patients: int) -> float:
     """Return the tail of the normal distribution that lies where t with ``patients - 1`` degrees has ``tail``."""
     return float(stats.norm.cdf(stats.t.ppf(tail, patients - 1)))
@@ -28,7 +32,7 @@ def jackknife(left: LeftOut, tail: float, bounds: tuple[float, float]) -> tuple[
     :param left: with at least 3 patients that contribute.
     """
     without = left.without[left.contributes]
-    if not np.isfinite(without).all() or (without == without[0]).all():
+    if not np.isfinite(without).all() or np.ptp(without) <= ROUNDING * np.abs(without).max():
         return np.nan, np.nan
     n, x, (low, high) = len(without), left.estimate, bounds
     error, t = float(jackknife_error(without, np.ones(n))), -float(stats.t.ppf(tail, n - 2))
