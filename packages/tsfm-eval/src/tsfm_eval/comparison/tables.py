@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tsfm_eval.comparison.compare import Cell, Comparison, Row, SetComparison
-from tsfm_eval.statistics.bootstrap import Interval
+from tsfm_eval.statistics.bootstrap import RELIABLE, Interval
 
 __all__ = ["as_plain", "as_rows", "as_text_rows", "legend", "statistics_lines"]
 
@@ -70,8 +70,11 @@ def as_plain(comparison: Comparison) -> dict[str, Any]:
 def legend(one: SetComparison, reference: str) -> Iterator[str]:
     """Yield what brackets and signs mean, where there are any."""
     cells = [cell for row in one.rows for cell in row.cells.values()]
-    if any(cell.interval for cell in cells):
-        yield "(a to b): 95 % interval over people, by bootstrap: what other people like these would give"
+    intervals = [cell.interval for cell in cells if cell.interval]
+    if intervals:
+        yield "(a to b): 95 % interval over people: what other people like these would give"
+    if intervals and one.patients < RELIABLE:
+        yield f"of {one.patients} people no interval is reliable: read it as a rough size"
     if any(cell.difference for cell in cells):
         yield f"+ better, - worse, * other than {reference}: the 95 % interval of the paired difference excludes 0"
 
@@ -131,7 +134,7 @@ def _text(row: Row, cell: Cell) -> str:
 def _number(value: float) -> str:
     if value != value:
         return ""
-    if value == int(value) and abs(value) >= 10:
+    if abs(value) >= 1000 or (value == int(value) and abs(value) >= 10):
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
