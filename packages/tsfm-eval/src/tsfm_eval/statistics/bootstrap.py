@@ -14,7 +14,7 @@ from tsfm_eval.statistics.methods import bca, expanded, jackknife, studentised, 
 from tsfm_eval.statistics.resampling import Finish, LeftOut, Resampled, leave_one_out, resample
 from tsfm_eval.statistics.sums import FEWEST, PatientSums, as_floats, as_names, check_patients, patient_sums
 
-__all__ = ["Interval", "Method", "bootstrap", "bootstrap_mean", "patient_bootstrap"]
+__all__ = ["RELIABLE", "Interval", "Method", "bootstrap", "bootstrap_mean", "patient_bootstrap"]
 
 Method = Literal["auto", "studentised", "bca", "percentile", "jackknife"]
 _METHODS = ("auto", "studentised", "bca", "percentile", "jackknife")
