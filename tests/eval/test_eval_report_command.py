@@ -24,7 +24,8 @@ def tsfm(monkeypatch, capsys):
 def test_a_comparison_holds_what_compare_says(runs, tsfm, tmp_path):
     output, figures = tmp_path / "report.html", tmp_path / "figures"
     paths = [run.path for run in runs.values()]
-    code, _, err = tsfm("report", *paths, "--output", output, "--figures", figures)
+    chosen = ("--metric", "rmse", "--metric", "clarke")
+    code, _, err = tsfm("report", *paths, "--output", output, "--figures", figures, *chosen)
     assert code == 0, err
     assert "report.html: " in err
     page = output.read_text(encoding="utf-8")
@@ -38,9 +39,6 @@ def test_a_comparison_holds_what_compare_says(runs, tsfm, tmp_path):
     drawn = {path.stem for path in figures.iterdir()}
     assert {"ranks-temporal-holdout", "rmse-by-time-temporal-holdout"} <= drawn
     assert all((figures / f"{name}{ending}").stat().st_size > 500 for name in drawn for ending in (".svg", ".png"))
-    again = tmp_path / "again.html"
-    tsfm("report", *paths, "--output", again)
-    assert again.read_bytes() == output.read_bytes()
 
 
 def test_one_run_and_its_folds(runs, folds, tsfm, tmp_path):
