@@ -221,3 +221,51 @@ def test_the_unit_of_the_target(metric, block):
     for name in expected:
         factor = scaled.get(metric.units.get(name, metric.unit), 1.0)
         assert scores[name] * factor == pytest.approx(expected[name], nan_ok=True), name
+
+
+@each(METRICS)
+def test_another_unit_scales_what_has_the_targets_unit(metric, block):
+    """Also where thresholds judge the data in their own: the same scores, said in the other unit."""
+    found = {}
+    for unit in ("mg/dL", "mmol/L"):
+        scoring = Scoring(TASK, [metric], unit)
+        scoring.add_run(chunk_of(block, name) for name in ("validation", "patient_holdout"))
+        found[unit] = scoring.scores().sets["patient_holdout"]
+    for number, value in found["mg/dL"]["overall"].items():
+        factor = {"target": 18.018, "target^2": 18.018**2}.get(metric.units.get(number, metric.unit), 1.0)
+        scaled = found["mmol/L"]["overall"][number] * factor
+        assert scaled == pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True), number
+    assert found["mmol/L"]["by_range"].keys() == found["mg/dL"]["by_range"].keys()
+
+
+def test_folds_that_could_choose_no_threshold_are_left_out_of_its_numbers(block):
+    """In either order, and whether a fold has no validation windows or none with a low."""
+    metric = METRICS["hypo_detection"]
+    sound = [chunk_of(block, "validation"), chunk_of(take(block, slice(0, 30)), "patient_holdout")]
+    rest = take(block, slice(30, 60))
+    high = replace(block, truth=np.where(np.isnan(block.truth), np.nan, 150.0))
+    expected = Scoring(TASK, [metric])
+    expected.add_run(sound)
+    alone = expected.scores().sets["patient_holdout"]["overall"]
+    for other in (
+        [chunk_of(rest, "patient_holdout")],
+        [chunk_of(high, "validation"), chunk_of(rest, "patient_holdout")],
+    ):
+        for runs in ([sound, other], [other, sound]):
+            scoring = Scoring(TASK, [metric])
+            for run in runs:
+                scoring.add_run(run)
+            found = scoring.scores().sets["patient_holdout"]["overall"]
+            assert found["hypo_detection_windows"] > alone["hypo_detection_windows"]
+            for rule in ("sens90", "sens80", "youden"):
+                for number in ("threshold", "sensitivity", "specificity", "ppv"):
+                    name = f"hypo_detection_{rule}_{number}"
+                    assert found[name] == pytest.approx(alone[name], nan_ok=True), name
+
+
+def test_what_a_window_has_summed_up_so_far_is_no_score_of_an_hour(block):
+    scores = scored(METRICS["cumulative_rmse"], block).sets["patient_holdout"]
+    assert scores["by_hour"] == scores["by_range"] == {}
+    assert len(scores["by_step"]["cumulative_rmse"]) == H
+    seen = np.isfinite(block.truth).any(axis=1).sum()
+    assert scores["counts"] == {"cumulative_rmse": seen}

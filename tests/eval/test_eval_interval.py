@@ -132,7 +132,10 @@ def test_missing_pairs_do_not_count():
 
 def test_what_levels_cannot_give():
     block = Block(np.ones((1, 1)), {"median": np.ones((1, 1))}, "1", np.ones((1, 3, 1)), (0.3, 0.5, 0.9))
-    assert METRIC["interval_score"].why_not(block) == "no level bounds 50 %"
+    assert (
+        METRIC["interval_score"].why_not(block)
+        == "its levels do not reach the bounds of the 50 % interval, 0.25 and 0.75"
+    )
     assert "symmetrical" in METRIC["wis"].why_not(block)
     for levels in ((0.1, 0.9), (0.1, 0.5, 0.8), (0.2, 0.4, 0.6, 0.8)):
         with pytest.raises(DataError, match="wis needs the level 0.5 and pairs of levels"):

@@ -59,3 +59,18 @@ def test_the_numbers_beside_other_packages():
     for shown, number in numbers.items():
         assert shown in PAGE
         assert number == pytest.approx(float(shown.split()[1]), abs=5e-5), shown
+
+
+def test_how_far_few_levels_are_from_the_crps():
+    """Of a calibrated normal distribution the expected pinball loss at level q is the density at its quantile."""
+    from scipy.stats import norm
+
+    for said, levels in (
+        ("39 levels give 0.578", np.arange(1, 40) * 0.025),
+        ("deciles 0.617", np.arange(1, 10) * 0.1),
+        ("0.025, 0.5, 0.975 alone 0.344", np.array([0.025, 0.5, 0.975])),
+    ):
+        expected = 2 * norm.pdf(norm.ppf(levels)).mean()
+        assert said in PAGE
+        assert f"{expected:.3f}" == said.split()[-1]
+    assert f"whose CRPS\nis {1 / np.sqrt(np.pi):.3f}" in PAGE

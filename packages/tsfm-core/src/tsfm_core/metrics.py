@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,9 @@ class Scoring:
     ) -> None:
         self.task = task
         self.unit = unit or task.unit
-        self.metrics = tuple(metrics)
         self.sets: dict[str, Tally] = {}
         self._factor = conversion_factor(task.unit, self.unit)
+        self.metrics = tuple(_in_unit(metric, self._factor) for metric in metrics)
         self._item_steps = item_steps
         self._scores = Scores()
 
@@ -220,6 +220,19 @@ def _block(chunk: StoredChunk, task: Task, unit: str, factor: float) -> Block:
         if chunk.quantiles is None
         else (np.diff(chunk.quantiles, axis=1) < 0).sum(axis=1, dtype=np.float64),
     )
+
+
+def _in_unit(metric: Metric, factor: float) -> Metric:
+    """Return a metric that judges data in their own unit with its numbers in the unit that is asked for."""
+    if factor == 1.0 or "glucose" not in metric.needs:
+        return metric
+
+    def finish(sums: Mapping[str, Any]) -> Mapping[str, Any]:
+        factors = {"target": factor, "target^2": factor**2}
+        numbers = metric.finish(sums)
+        return {name: value * factors.get(metric.units.get(name, metric.unit), 1.0) for name, value in numbers.items()}
+
+    return replace(metric, finish=finish)
 
 
 def _why_not(metric: Metric, block: Block) -> str | None:

@@ -177,6 +177,7 @@ class Metric:
     :param additive: whether the parts are summed, as above.
     :param needs: what a block must hold beyond truth and point: ``quantiles``, ``scale``, ``glucose`` (a glucose unit).
     :param steps: whether the second axis of the parts is the horizon.
+    :param pairs: whether what stands at a step is of that pair alone: then the score comes by hour and range, too.
     :param per_item: ``per_item(sums)`` of one item, as above.
     :param family: what kind of score it is, such as ``point``, for listings.
     :param source: where the definition comes from.
@@ -200,6 +201,7 @@ class Metric:
     needs: tuple[str, ...] = ()
     additive: bool = True
     steps: bool = True
+    pairs: bool = True
     per_item: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     family: str = ""
     source: str = ""

@@ -61,7 +61,10 @@ class _Kept:
         """Return the columns in one piece, and the item of each row; the pieces are given up."""
         if len(self.columns) > 1:
             rows = np.concatenate([rows for rows, _ in self.columns])
-            names = list(self.columns[0][1])
+            names = list(dict.fromkeys(name for _, parts in self.columns for name in parts))
+            for own, parts in self.columns:
+                # a fold without validation windows chose nothing
+                parts.update({name: np.full(len(own), np.nan) for name in names if name not in parts})
             # one column at a time: what is joined and its pieces never stand beside all the others
             whole = {name: np.concatenate([parts.pop(name) for _, parts in self.columns]) for name in names}
             self.columns = [(rows, whole)]
@@ -115,9 +118,9 @@ class Tally:
                 stretches = np.add.reduceat(part, starts, axis=0, dtype=np.float64)
                 if stepped:
                     _accumulate(kept.by_step, name, stretches.sum(axis=0))
-                    if known:
+                    if known and metric.pairs:
                         _accumulate(kept.by_hour, name, _binned(hours, part, len(HOURS)))
-                    if ranges is not None:
+                    if ranges is not None and metric.pairs:
                         _accumulate(kept.by_range, name, _binned(ranges, part, len(names)))
                 if metric.steps and not self._item_steps:
                     stretches = stretches.reshape(len(starts), -1).sum(axis=1)

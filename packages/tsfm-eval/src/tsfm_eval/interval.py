@@ -188,6 +188,11 @@ def _finish_score(sums: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _no_interval(block: Block) -> str | None:
+    within = min(block.levels) <= 0.25 + SAME and max(block.levels) >= 0.75 - SAME
+    return None if within else "its levels do not reach the bounds of the 50 % interval, 0.25 and 0.75"
+
+
 METRICS = (
     Metric(
         name="coverage",
@@ -205,6 +210,7 @@ METRICS = (
         needs=("quantiles",),
         family="calibration",
         source="Gneiting et al. (2007), Journal of the Royal Statistical Society B 69",
+        why_not=_no_interval,
         limits={"": (0.0, float("inf"))} | {f"coverage_{percent}": (0.0, 1.0) for percent in PERCENTS},
         units={f"sharpness_{percent}": "target" for percent in PERCENTS},
     ),
@@ -224,9 +230,7 @@ METRICS = (
         family="probabilistic",
         limits={"": (0.0, float("inf"))},
         source="Gneiting and Raftery (2007), JASA 102",
-        why_not=lambda block: (
-            None if min(block.levels) <= 0.25 + SAME and max(block.levels) >= 0.75 - SAME else "no level bounds 50 %"
-        ),
+        why_not=_no_interval,
     ),
     Metric(
         name="wis",

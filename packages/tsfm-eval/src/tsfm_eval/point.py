@@ -116,18 +116,18 @@ def _cumulative(truth: Floats, forecast: Floats) -> Mapping[str, Floats]:
     y, f, count = complete(truth, forecast)
     so_far = np.cumsum(count, axis=1)
     square = np.cumsum(_squared(y, f), axis=1) / np.maximum(so_far, 1.0)
-    parts = {"root": np.sqrt(square), "square": square, "count": np.minimum(so_far, 1.0)}
+    parts = {"root": np.sqrt(square), "square": square, "windows": np.minimum(so_far, 1.0)}
     # what the last step adds under a name of its own tells the sum over all steps from the sum of one
     last = {f"last_{name}": np.zeros_like(part) for name, part in parts.items()}
     for name, part in parts.items():
         last[f"last_{name}"][:, -1:] = part[:, -1:]
-    return parts | last
+    return parts | last | {"count": last["last_windows"]}
 
 
 def _finish_cumulative(sums: Mapping[str, Any]) -> Mapping[str, Any]:
     def mean(name: str) -> Any:
-        last = ratio(sums[f"last_{name}"], sums["last_count"])
-        return np.where(np.isnan(last), ratio(sums[name], sums["count"]), last)[()]
+        last = ratio(sums[f"last_{name}"], sums["last_windows"])
+        return np.where(np.isnan(last), ratio(sums[name], sums["windows"]), last)[()]
 
     root, square = mean("root"), mean("square")
     variance = square - np.square(root)
@@ -185,6 +185,7 @@ METRICS = (
         point="mean",
         parts=lambda block: _cumulative(block.truth, block.point("mean")),
         finish=_finish_cumulative,
+        pairs=False,
         family="point",
         source="GluPredKit: the root mean square error of a window up to each step",
         directions={"cumulative_rmse_sd": "none"},

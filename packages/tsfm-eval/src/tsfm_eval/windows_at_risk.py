@@ -81,9 +81,11 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
         }
         for rule in RULES:
             if f"threshold_{rule}" in columns:
-                # of each window the one that its own run chose
+                # of each window the one that its own run chose; NaN where that run had nothing to choose on
                 chosen = np.broadcast_to(columns[f"threshold_{rule}"], known.shape)[known]
-                at = operating_point(label, given - chosen, 0.0 if np.isfinite(chosen).all() else float("nan"))
+                usable = np.isfinite(chosen)
+                chosen = chosen[usable]
+                at = operating_point(label[usable], given[usable] - chosen, 0.0 if chosen.size else float("nan"))
                 one = chosen.size and (chosen == chosen[0]).all()
                 scores |= {
                     f"{rule}_threshold": float(chosen[0]) if one else float("nan"),
@@ -108,8 +110,9 @@ def _metric(level: int, of: Literal["point", "quantiles"], any_levels: bool = Fa
             f"its truths were observed; else left out and counted; {told}; auroc by ranks, ties 0.5; auprc = sum (R_n "
             "- R_(n-1)) P_n over the distinct scores; base_rate = share of windows with label 1; at score >= threshold "
             "sensitivity, specificity, ppv, the thresholds chosen on the validation windows: the highest that reaches "
-            "90 % (sens90) or 80 % sensitivity (sens80), the one of the largest sensitivity + specificity (youden), "
-            f"left out where nothing was chosen{asked}"
+            "90 % (sens90) or 80 % sensitivity (sens80), the one of the largest sensitivity + specificity (youden); "
+            "of folds each with its own, and without the windows of one that could choose none; threshold is NaN where "
+            f"they differ{asked}"
         ),
         unit="1",
         direction="higher",
