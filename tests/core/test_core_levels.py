@@ -147,7 +147,7 @@ def test_what_is_chosen_on_validation_is_frozen_on_the_others(chunk, task):
     scores = score([rows_of(chunk, slice(0, 30)), validation], task, [CHOSEN])
     signed = (chunk.mean.astype(float) - chunk.truth).mean(axis=1)
     threshold = np.median(signed[30:])
-    assert scores.chosen == {"above": {"threshold": pytest.approx(threshold)}}
+    assert scores.chosen == {"above": [{"threshold": pytest.approx(threshold)}]}
     assert scores.sets["patient_holdout"]["overall"]["above"] == (signed[:30] > threshold).mean()
     without = score([chunk], task, [CHOSEN])
     assert np.isnan(without.sets["patient_holdout"]["overall"]["above"])
@@ -170,6 +170,8 @@ def test_folds_are_scored_together_and_each_keeps_its_own_choice(chunk, task):
         assert found[level]["mae"] == pytest.approx(alone[level]["mae"])
     assert found["overall"]["person"] == pytest.approx(alone["overall"]["person"])
     assert found["windows"] == 60
+    chosen = joined.scores().chosen["above"]
+    assert [round(one["threshold"] - chosen[0]["threshold"]) for one in chosen] == [0, 30]
     signed = (chunk.mean.astype(float) - chunk.truth).mean(axis=1)
     threshold = np.median(signed) + np.where(np.arange(60) < 10, 0, 30)
     assert found["overall"]["above"] == pytest.approx((signed > threshold).mean())

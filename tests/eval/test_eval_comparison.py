@@ -181,7 +181,9 @@ def test_one_test_set_alone_may_be_compared(runs, settings):
     more = other(settings, split={"patient_holdout": ["p1"]}, data={"exclude": []})
     with pytest.raises(DataError, match=r"items in temporal_holdout differ: only a has p1"):
         compare(entries(a=runs["naive"], b=more), on="temporal_holdout")
-    with pytest.raises(DataError, match="a has no test window in patient_holdout; it has temporal_holdout"):
+    with pytest.raises(
+        DataError, match="the forecasts of a hold no test window in patient_holdout; it has temporal_holdout"
+    ):
         compare(entries(a=runs["naive"], b=more), on="patient_holdout")
 
 
@@ -206,7 +208,7 @@ def test_names_that_mean_nothing_to_compare(runs, settings, tsfm, tmp_path):
         ([path, path], "is given twice"),
         ([tmp_path / "empty"], "empty holds no run"),
         ([path, "--reference", "x"], "no entry is called 'x'"),
-        ([path, "--on", "x"], "naive has no test window in x"),
+        ([path, "--on", "x"], "the forecasts of naive hold no test window in x; it has temporal_holdout"),
         ([path, "--metric", "rsme"], "did you mean 'rmse'"),
         ([path, "--unit", "mg"], "unit 'mg' is not known"),
         ([path, "--json", "--csv"], "--json and --csv cannot be had together"),
@@ -230,3 +232,79 @@ def test_a_metric_that_one_run_cannot_give_is_an_empty_cell(runs, settings, tsfm
     assert "pinball of mean is not given: the forecasts have no quantiles" in err
     rows = {line.split()[0]: line for line in out.splitlines() if line.startswith((" pinball", " mae"))}
     assert (rows["mae"].count(" to "), rows["pinball"].count(" to ")) == (2, 1)
+
+
+def test_scores_in_another_unit(runs, tsfm):
+    paths = [run.path for run in runs.values()]
+    chosen = ("--metric", "rmse", "--metric", "grmse", "--metric", "clarke", "--json")
+    plain, other = (
+        json.loads(tsfm("runs", "compare", *paths, *chosen, *unit)[1]) for unit in ((), ("--unit", "mmol/L"))
+    )
+    for one, same in zip(*(found["sets"]["temporal_holdout"]["rows"] for found in (plain, other)), strict=True):
+        factor = 18.018 if one["unit"] == "mg/dL" else 1.0
+        assert same["unit"] == {"mg/dL": "mmol/L"}.get(one["unit"], one["unit"])
+        for label, cell in one["models"].items():
+            assert same["models"][label]["value"] * factor == pytest.approx(cell["value"], rel=1e-6)
+
+
+def test_scores_of_other_quantile_levels_are_shown_but_not_set_against_each_other(runs, settings, tsfm):
+    coarse = other(settings, task={"quantile_levels": [0.1, 0.5, 0.9]})
+    chosen = ("--metric", "pinball", "--metric", "reliability", "--metric", "mae")
+    for paths in ((runs["mean"].path, coarse.path), (coarse.path, runs["mean"].path)):
+        code, out, err = tsfm("runs", "compare", *paths, *chosen)
+        assert code == 0, err
+        assert "the quantile levels differ" in out
+        assert "mae, mean small against mean other" in out or "mae, mean other against mean small" in out
+        rows = {
+            row["score"]: row
+            for row in json.loads(tsfm("runs", "compare", *paths, *chosen, "--json")[1])["sets"]["temporal_holdout"][
+                "rows"
+            ]
+            if row["ahead"] is None
+        }
+        assert all(cell["difference"] is None for cell in rows["pinball"]["models"].values())
+        assert any(cell["difference"] == 0 for cell in rows["mae"]["models"].values())
+
+
+def test_folds_of_other_levels_or_strategies_are_refused(settings, folds, tmp_path):
+    given = settings | {"experiment": "folds", "split": {"folds": 4, "fold": 1, "validation": 0.1}}
+    coarse = tsfm_core.backtest("mean", given | {"task": settings["task"] | {"quantile_levels": [0.5]}})
+    with pytest.raises(DataError, match="have other quantile levels: 0.025, .* and 0.5"):
+        compare(entries(a=[folds["naive"][0], coarse]))
+    mixed = tmp_path / "experiment"
+    for at, run in enumerate((folds["naive"][0], folds["linear"][1])):
+        shutil.copytree(run.path, mixed / f"run_{at}")
+    with pytest.raises(DataError, match="holds runs of several strategies: from_scratch, zero_shot"):
+        find_entries([str(mixed)], tmp_path)
+
+
+def test_a_person_without_a_number_is_left_out_of_the_tests_alone(runs, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    copies = []
+    for name in ("naive", "mean"):
+        copy = Run(shutil.copytree(runs[name].path, tmp_path / name / "run_1"))
+        table = pq.read_table(copy.forecasts_path)
+        truth = [
+            [float("nan")] * 12 if item == "p5" else row
+            for item, row in zip(table["item_id"].to_pylist(), table["truth"].to_pylist(), strict=True)
+        ]
+        at = table.schema.get_field_index("truth")
+        table = table.set_column(at, table.schema.field(at), pa.array(truth, table.schema.field(at).type))
+        with pq.ParquetWriter(copy.forecasts_path, table.schema) as writer:
+            for part in ("validation", "temporal_holdout"):
+                writer.write_table(table.filter(pa.array([one == part for one in table["set"].to_pylist()])))
+        copies.append(copy)
+    found = compare(entries(a=copies[0], b=copies[1]), ["mae"]).sets["temporal_holdout"]
+    assert found.tests[0].patients == 7
+    assert found.skill.keys() == found.wins.keys() == {"a", "b"}
+    assert "1 of 8 people have no mae and are left out of the tests" in found.notes
+
+
+def test_two_test_sets_in_latex_are_one_table(settings, tsfm):
+    more = other(settings, split={"patient_holdout": ["p1"]}, evaluation={"metrics": ["rmse"]})
+    latex = tsfm("runs", "compare", more.path, "--latex")[1]
+    assert latex.count("\\begin{tabular}") == 1
+    assert latex.startswith("\\begin{tabular}{llll}\n\\toprule\nset & score & unit & mean")
+    assert "patient\\_holdout & rmse & mg/dL" in latex

@@ -1,10 +1,12 @@
 """``tsfm report``: a run, a comparison, and folds, from the command to the file."""
 
 import re
+import shutil
 import sys
 
 import pytest
 
+import tsfm_core
 from tsfm_core.cli import main
 
 
@@ -68,3 +70,37 @@ def test_what_cannot_be_written_is_refused_before_anything_is_scored(runs, tsfm,
         assert code == 1
         assert said in err
     assert not (tmp_path / "r.html").exists()
+
+
+def test_baselines_stand_beside_a_run_in_its_own_unit_and_windows_alone(settings, tsfm, tmp_path):
+    given = settings | {"experiment": "beside", "evaluation": settings["evaluation"] | {"baselines": ["naive"]}}
+    given |= {"evaluation": given["evaluation"] | {"metrics": ["rmse"]}}
+    run = tsfm_core.backtest("mean", given)
+    pages = {}
+    for unit in ("mg/dL", "mmol/L"):
+        output = tmp_path / "one.html"
+        code, _, err = tsfm("report", run.path, "--output", output, "--unit", unit)
+        assert code == 0, err
+        pages[unit] = output.read_text(encoding="utf-8")
+    rmse = run.metrics["baselines"]["naive"]["sets"]["temporal_holdout"]["overall"]["rmse"]
+    assert f'data-value="{str(rmse)[:9]}' in pages["mg/dL"]
+    assert "rmse − naive" in pages["mg/dL"]
+    assert f'data-value="{str(rmse)[:9]}' not in pages["mmol/L"]
+    assert "naive is not given: its scores are stored in mg/dL" in pages["mmol/L"]
+    assert "their scores do not compare" not in pages["mg/dL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metrics.json", "{", "metrics.json cannot be read"),
+        ("metrics.json", "{}", "metrics.json has no baselines, baselines_missing"),
+        ("config.yaml", ": : [", None),
+        ("config.yaml", "- 1", None),
+    ],
+)
+def test_damaged_files_beside_the_forecasts(runs, tsfm, tmp_path, name, content, said):
+    copy = shutil.copytree(runs["mean"].path, tmp_path / "run_1")
+    (copy / name).write_text(content)
+    code, _, err = tsfm("report", copy, "--output", tmp_path / "r.html", "--metric", "rmse")
+    assert (code, said is None or said in err) == (0 if said is None else 1, True), err

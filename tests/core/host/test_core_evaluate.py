@@ -82,6 +82,25 @@ def test_wrong_usage_is_a_sentence(tsfm, run):
     assert "--csv and --latex cannot be had together" in both.err
 
 
+def test_a_level_that_is_not_there_is_refused_with_the_reason(tsfm, run, tmp_path):
+    groups = tmp_path / "people.csv"
+    groups.write_text("item_id,sex\nother,f\n")
+    nobody = tsfm("evaluate", run["run"], "--by", "sex", "--groups", groups)
+    assert nobody.code == 1
+    assert "no item of the run is in the column 'sex' of --groups" in nobody.err
+    assert "called p0, p1, p2" in nobody.err
+    assert "nothing is scored by source; the run has one source" in tsfm("evaluate", run["run"], "--by", "source").err
+    groups.write_text("item_id,hour\np0,f\n")
+    shadowed = tsfm("evaluate", run["run"], "--by", "hour", "--groups", groups)
+    assert "the column 'hour' of --groups is the name of a level" in shadowed.err
+
+
+def test_ranges_are_in_the_unit_of_the_data_and_say_so(tsfm, run):
+    done = tsfm("evaluate", run["run"], "--by", "range", "--unit", "mmol/L")
+    assert "the ranges are in mg/dL, the unit of the data" in done.err
+    assert json.loads(tsfm("evaluate", run["run"], "--json").out)["unit"] == "mg/dL"
+
+
 def test_metrics_are_listed_and_shown(site, tsfm):
     site.metric("fake-scores", "fake_error")
     listed = {row["metric"]: row for row in json.loads(tsfm("metrics", "list", "--json").out)}
@@ -108,3 +127,13 @@ def test_forecasts_of_the_first_release_are_scored_but_not_by_hour(tsfm, run):
         assert one["overall"] == pytest.approx(run["sets"][name]["overall"])
         assert one["by_range"]["fake_error"] == pytest.approx(run["sets"][name]["by_range"]["fake_error"])
         assert (one["by_hour"], bool(run["sets"][name]["by_hour"])) == ({}, True)
+
+
+def test_forecasts_that_lack_a_column_are_refused(tsfm, run):
+    import pyarrow.parquet as pq
+
+    path = f"{run['run']}/forecasts.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["context_tail", "truth"]), path)
+    refused = tsfm("evaluate", run["run"])
+    assert refused.code == 1
+    assert "has no column truth, context_tail" in refused.err

@@ -33,7 +33,7 @@ class Scores:
     :param items: a row for each set and item: ``{"set": ..., "item_id": ..., "windows": n, number: x}``.
     :param points: which point each metric judged: ``mean`` or a level such as ``0.5``.
     :param missing: metrics that these forecasts cannot give, with the reason.
-    :param chosen: numbers that were chosen on the validation windows, by metric.
+    :param chosen: by metric the numbers that each run chose on its validation windows, in the unit of the data.
     :param samples: by set and metric what statistics need.
     :param intervals: by set the lower and the upper bound of each number of ``overall``, where they were asked for.
     :param notes: by set why there is no interval.
@@ -43,7 +43,7 @@ class Scores:
     items: list[dict[str, Any]] = field(default_factory=list)
     points: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    chosen: dict[str, dict[str, float]] = field(default_factory=dict)
+    chosen: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     samples: dict[str, dict[str, Sample]] = field(default_factory=dict)
     intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -101,7 +101,8 @@ class Scoring:
                 chosen = metric.choose(sets[VALIDATION].columns(metric))
                 for tally in sets.values():
                     tally.settle(metric, chosen)
-                self._scores.chosen[metric.name] = {name: float(value) for name, value in chosen.items()}
+                numbers = {name: float(value) for name, value in chosen.items()}
+                self._scores.chosen.setdefault(metric.name, []).append(numbers)
         for name, tally in sets.items():
             if name in self.sets:
                 self.sets[name].join(tally)
@@ -124,6 +125,7 @@ class Scoring:
     def scores(self, by_source: bool = False, groups: Groups | None = None) -> Scores:
         """Return the scores of all windows that were added; see :func:`score`."""
         found = self._scores
+        found.items = []
         usable = [metric for metric in self.metrics if metric.name not in found.missing]
         for name, tally in self.sets.items():
             metrics = [metric for metric in usable if tally.has(metric)]
@@ -154,11 +156,15 @@ def add_intervals(scores: Scores, method: IntervalMethod, seed: int = 0) -> None
     """Put an interval around each number of each set, or a note why there is none."""
     for name, samples in scores.samples.items():
         found = scores.intervals[name] = {}
-        for sample in samples.values():
+        reasons: dict[str, list[str]] = {}
+        for metric, sample in samples.items():
             try:
                 found |= method.compute(sample, seed)
             except DataError as error:
-                scores.notes[name] = str(error)
+                reasons.setdefault(str(error), []).append(metric)
+        said = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items() if len(names) < len(samples)]
+        if reasons:
+            scores.notes[name] = "; ".join(said) or next(iter(reasons))
 
 
 def _counts(samples: Mapping[str, Sample]) -> dict[str, int]:

@@ -289,6 +289,7 @@ def refuse_missing_command(arguments: Sequence[str], app: Any) -> None:
 
     :raises PluginError: naming the package.
     """
+    arguments = [argument for argument in arguments if not argument.startswith("--")]
     for name, package in _COMMANDS.items():
         if tuple(arguments[: len(name)]) == name and " ".join(name) not in command_names(app):
             raise PluginError(f"tsfm {' '.join(name)} is a command of {package}", f"pip install {package}")

@@ -122,7 +122,10 @@ class Run:
         """Return metrics.json, or None for a run that was not scored."""
         if not self.metrics_path.is_file():
             return None
-        metrics: dict[str, Any] = json.loads(self.metrics_path.read_text())
+        try:
+            metrics: dict[str, Any] = json.loads(self.metrics_path.read_text())
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.metrics_path} cannot be read: {error}") from error
         return metrics
 
     def update(self, **facts: Any) -> None:

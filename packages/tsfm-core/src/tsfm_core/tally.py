@@ -36,11 +36,11 @@ class Sample:
     def of(self, items: npt.NDArray[np.intp] | slice) -> dict[str, float]:
         """Return the numbers of some items together, each as often as it is named."""
         if self.rows is None:
-            return _floats(self.metric.finish({name: part[items].sum(axis=0) for name, part in self.sums.items()}))
+            return _finished(self.metric, {name: part[items].sum(axis=0) for name, part in self.sums.items()})
         places = np.arange(len(self.items))[items]
         begin, end = np.searchsorted(self.rows, places), np.searchsorted(self.rows, places, side="right")
         at = np.concatenate([np.arange(*pair) for pair in zip(begin, end, strict=True)] or [np.empty(0, np.intp)])
-        return _floats(self.metric.finish({name: column[at] for name, column in self.sums.items()}))
+        return _finished(self.metric, {name: column[at] for name, column in self.sums.items()})
 
     def overall(self) -> dict[str, float]:
         """Return the numbers of all items together."""
@@ -193,12 +193,13 @@ class Tally:
         if metric.additive:
             if not kept.by_step:
                 return {}
-            return {name: np.asarray(row, float).tolist() for name, row in metric.finish(kept.by_step).items()}
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return {name: np.asarray(row, float).tolist() for name, row in metric.finish(kept.by_step).items()}
         columns = self.columns(metric)
         if any(column.ndim < 2 for column in columns.values()):
             return {}
         length = next(iter(columns.values())).shape[1]
-        rows = [_floats(metric.finish({name: one[:, [at]] for name, one in columns.items()})) for at in range(length)]
+        rows = [_finished(metric, {name: one[:, [at]] for name, one in columns.items()}) for at in range(length)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def hours(self, metric: Metric) -> dict[str, dict[str, float]]:
@@ -216,7 +217,7 @@ class Tally:
         for at, name in enumerate(names):
             # of a range that a score says nothing of, all parts are 0
             if any(part[at] for part in sums.values()):
-                for number, value in _floats(metric.finish({key: part[at] for key, part in sums.items()})).items():
+                for number, value in _finished(metric, {key: part[at] for key, part in sums.items()}).items():
                     found.setdefault(number, {})[name] = value
         return found
 
@@ -253,5 +254,6 @@ def _stretches(ids: Array) -> npt.NDArray[np.intp]:
     return np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1]).astype(np.intp)
 
 
-def _floats(numbers: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(number) for name, number in numbers.items()}
+def _finished(metric: Metric, sums: Mapping[str, Any]) -> dict[str, float]:
+    with np.errstate(divide="ignore", invalid="ignore"):  # no pairs: 0 / 0 is NaN
+        return {name: float(number) for name, number in metric.finish(sums).items()}

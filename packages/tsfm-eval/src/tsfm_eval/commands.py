@@ -46,15 +46,14 @@ def compare(
         print_json(as_plain(comparison))
     elif style == "csv":
         print_rows(list(as_rows(comparison)), style)
+    elif style == "latex":
+        print_rows([row for name, one in comparison.sets.items() for row in as_text_rows(one, name)], style)
     else:
         for name, one in comparison.sets.items():
-            if style == "table":
-                print_lines(f"{name}: {one.windows:,} windows of {one.patients} people, in {comparison.unit}")
+            print_lines(f"{name}: {one.windows:,} windows of {one.patients} people, in {comparison.unit}")
             print_rows(as_text_rows(one), style)
-            if style == "table":
-                print_lines(
-                    "\n".join([*legend(one, comparison.reference), *statistics_lines(one, comparison.reference), ""])
-                )
+            said = [*legend(one, comparison.reference), *statistics_lines(one, comparison.reference), ""]
+            print_lines("\n".join(said))
     for one_scored in comparison.scored:
         for metric_name, reason in one_scored.scores.missing.items():
             note(f"{metric_name} of {one_scored.entry.label} is not given: {reason}")

@@ -19,6 +19,9 @@ __all__ = ["METHOD", "differences", "intervals", "step_intervals"]
 #: For sums of further axes: each resample is scored by itself.
 FEW = 1_000
 
+#: What a number of things is called: they are what was tested on, and no estimate of anything.
+COUNTS = ("_windows", "_events", "_left_out")
+
 #: For curves: a band is looked at, not read off.
 CURVE = 2_000
 
@@ -32,7 +35,8 @@ def intervals(sample: Sample, seed: int = 0) -> dict[str, Interval]:
     :raises DataError: for fewer than 5 patients.
     """
     sums, finish, options = _resampled(sample)
-    return bootstrap(sums, finish, seed=seed, bounds=_bounds(sample, list(sample.overall())), **options)
+    found = bootstrap(sums, finish, seed=seed, bounds=_bounds(sample, list(sample.overall())), **options)
+    return {name: one for name, one in found.items() if not name.endswith(COUNTS)}
 
 
 def differences(a: Sample, b: Sample, seed: int = 0) -> dict[str, Interval]:

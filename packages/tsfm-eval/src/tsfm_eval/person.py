@@ -67,4 +67,5 @@ def person_error(
         family="clinical",
         source=source,
         directions={f"{name}_bias": "none"},
+        limits={f"{name}_mae": (0.0, float("inf"))},
     )

@@ -53,22 +53,28 @@ def evaluate(
         _check_level(by, given)
     found = load_run(run, root)
     scores = run_evaluate(found, metric or (), unit, given, intervals=not by)
+    stored = ForecastFile(found.forecasts_path).task.model_dump(mode="json")
     if as_json:
         names = ("points", "sets", "intervals", "notes", "chosen", "missing")
-        print_json({"run": str(found.path), "unit": unit, **{name: getattr(scores, name) for name in names}})
+        print_json(
+            {"run": str(found.path), "unit": unit or stored["unit"], **{name: getattr(scores, name) for name in names}}
+        )
         return
-    task = ForecastFile(found.forecasts_path).task.model_dump(mode="json")
     rows = {name: list(_level_rows(scores, name, by) if by else _rows(scores, name)) for name in scores.sets}
+    if by and not any(rows.values()):
+        _refuse_empty(scores, by, given)
     if style == "table":
-        print_lines(f"{found.path}, in {unit or task['unit']}\n")
+        print_lines(f"{found.path}, in {unit or stored['unit']}\n")
         for name, own in rows.items():
             heading: list[Any] = [f"{name}: {scores.sets[name]['windows']:,} windows"]
             if not by:
-                heading = score_tables(task, {found.facts["model"]: scores.sets}, name, whole=False)
+                heading = score_tables(stored, {found.facts["model"]: scores.sets}, name, whole=False)
             print_lines(as_text(heading).rstrip("\n"))
             print_rows(own, style)
     else:
         print_rows([{"set": name, **row} for name, own in rows.items() for row in own], style)
+    if by == "range" and unit not in (None, stored["unit"]):
+        note(f"the ranges are in {stored['unit']}, the unit of the data")
     for metric_name, reason in scores.missing.items():
         note(f"{metric_name} is not given: {reason}")
     for name, reason in scores.notes.items():
@@ -79,9 +85,29 @@ def _check_level(by: str, groups: dict[str, Any] | None) -> None:
     from tsfm_core.errors import DataError, did_you_mean, listing
 
     known = [*_LEVELS, *(groups or {})]
+    taken = [name for name in groups or {} if name in _LEVELS]
+    if taken:
+        raise DataError(f"the column {taken[0]!r} of --groups is the name of a level", "give the column another name")
     if by not in known:
         hint = did_you_mean(by, known) or f"there are {listing(known)}; --groups FILE brings further ones"
         raise DataError(f"{by!r} is no level", hint)
+
+
+def _refuse_empty(scores: Scores, by: str, groups: dict[str, Any] | None) -> None:
+    from tsfm_core.errors import DataError, listing
+
+    if groups and by in groups:
+        items = listing(list(dict.fromkeys(row["item_id"] for row in scores.items))[:3])
+        raise DataError(
+            f"no item of the run is in the column {by!r} of --groups", f"the run's items are called {items}"
+        )
+    why = {
+        "hour": "the time of day is not known, or no metric is of single pairs",
+        "range": "the ranges are those of glucose, and of metrics of single pairs",
+        "source": "the run has one source",
+        "step": "no metric has steps",
+    }
+    raise DataError(f"nothing is scored by {by}", why.get(by))
 
 
 def _rows(scores: Scores, name: str) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from tsfm_core.data.forecasts import Forecasts
 from tsfm_core.data.panel import Stamps, minutes_of
 from tsfm_core.data.windows import TrainingWindows
-from tsfm_core.errors import RunError
+from tsfm_core.errors import RunError, listing
 from tsfm_core.files import atomic
 from tsfm_core.task import Task
 
@@ -131,6 +131,11 @@ class ForecastFile:
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} holds no forecasts: {error}") from error
         self.path = path
+        needed = ["set", "item_id", "cutoff", "truth", "context_tail"]
+        needed += [f"{name}_m{lag}" for lag in facts["lags"] for name in ("scale", "scale_squared")]
+        lacking = [name for name in needed if name not in self._file.schema_arrow.names]
+        if lacking:
+            raise RunError(f"{path} has no column {listing(lacking)}", "run the backtest again")
         self.task = Task.model_validate(facts["task"])
         self.lags: tuple[int, ...] = tuple(facts["lags"])
 

@@ -14,8 +14,9 @@ from tsfm_core.metrics import VALIDATION, Scores, Scoring
 from tsfm_core.plugins import host
 from tsfm_core.report import headline_steps
 from tsfm_core.tally import Sample
+from tsfm_core.units import CUSTOM
 from tsfm_eval.comparison.entries import Entry
-from tsfm_eval.comparison.protocol import Protocol, check_same
+from tsfm_eval.comparison.protocol import Protocol, check_same, listed_levels
 from tsfm_eval.intervals import differences, intervals
 from tsfm_eval.statistics.bootstrap import Interval
 from tsfm_eval.statistics.paired_tests import PairTest, wilcoxon_holm
@@ -119,10 +120,9 @@ def score_entries(
         for run in entry.runs:
             scoring.add_run(protocol.watch(run, on))
         if not protocol.windows:
-            had = ", ".join(name for name in entry.runs[0].facts["windows"] if name not in ("train", "validation"))
-            raise DataError(
-                f"{entry.label} has no test window{f' in {on}' if on else ''}", f"it has {had or 'no test set'}"
-            )
+            had = ", ".join(name for name in entry.runs[0].facts["windows"] if name not in ("train", VALIDATION))
+            hint = f"it has {had or 'no test set'}" if on else "run the backtest again"
+            raise DataError(f"the forecasts of {entry.label} hold no test window{f' in {on}' if on else ''}", hint)
         protocol.refuse_doubles()
         if protocols:
             check_same(entries[0].label, protocols[0], entry.label, protocol)
@@ -157,19 +157,42 @@ def compare(
 def _set(scored: Sequence[Scored], name: str, against: str, seed: int) -> SetComparison:
     metrics = scored[0].scoring.metrics  # the same for all
     rows: list[Row] = []
-    notes: dict[str, None] = {}
+    notes: dict[str, list[str]] = {}
+    apart = _levels_differ(scored)
     for metric in metrics:
         samples = {
             one.entry.label: one.scores.samples[name][metric.name]
             for one in scored
             if metric.name in one.scores.samples[name]
         }
+        against_it = None if apart and metric.point == "quantiles" else against
         if samples and not rows:
-            rows += _ahead_rows(scored, name, metric, against, seed, notes)
-        rows += _rows(metric, samples, against, scored[0].scoring.unit, None, seed, notes)
+            rows += _ahead_rows(scored, name, metric, against_it, seed, notes)
+        rows += _rows(metric, samples, against_it, scored[0].scoring.unit, None, seed, notes)
     one = scored[0].scores.sets[name]
     patients = len(scored[0].scores.items_of(name))
-    return SetComparison(one["windows"], patients, rows, **_tests(scored, name, metrics, against, notes))
+    said = [_said(reason, names, metrics) for reason, names in notes.items()]
+    if _levels_differ(scored) and any(metric.point == "quantiles" for metric in metrics):
+        said.append(
+            "the quantile levels differ ("
+            + "; ".join(f"{one.entry.label}: {listed_levels(one.scoring.task)}" for one in scored)
+            + "): scores of quantiles depend on them and are not set against each other"
+        )
+    return SetComparison(one["windows"], patients, rows, **_tests(scored, name, metrics, against, said))
+
+
+def _said(reason: str, names: Sequence[str], metrics: Sequence[Metric]) -> str:
+    whose = "" if {*names} >= {metric.name for metric in metrics} else f" of {', '.join(names)}"
+    return f"no intervals{whose}: {reason}"
+
+
+def _levels_differ(scored: Sequence[Scored]) -> bool:
+    return len({one.scoring.task.quantile_levels for one in scored if one.scoring.task.quantile_levels}) > 1
+
+
+def _unit(said: str, target: str) -> str:
+    target = target.removeprefix(CUSTOM)
+    return {"target": target, "target^2": f"({target})^2"}.get(said, said)
 
 
 def _direction(metric: Metric, number: str) -> Literal["lower", "higher", "none"]:
@@ -178,7 +201,7 @@ def _direction(metric: Metric, number: str) -> Literal["lower", "higher", "none"
 
 
 def _ahead_rows(
-    scored: Sequence[Scored], name: str, metric: Metric, against: str, seed: int, notes: dict[str, None]
+    scored: Sequence[Scored], name: str, metric: Metric, against: str | None, seed: int, notes: dict[str, list[str]]
 ) -> list[Row]:
     """Return the rows of the first metric by time ahead."""
     rows: list[Row] = []
@@ -201,11 +224,11 @@ def _ahead_rows(
 def _rows(
     metric: Metric,
     samples: Mapping[str, Sample],
-    against: str,
+    against: str | None,
     unit: str,
     ahead: str | None,
     seed: int,
-    notes: dict[str, None],
+    notes: dict[str, list[str]],
 ) -> list[Row]:
     cells: dict[str, dict[str, Cell]] = {}
     for label, sample in samples.items():
@@ -213,16 +236,17 @@ def _rows(
         apart: Mapping[str, Interval] = {}
         try:
             found = intervals(sample, seed)
-            if label != against and against in samples:
+            if against is not None and label != against and against in samples:
                 apart = differences(sample, samples[against], seed)
         except DataError as error:
-            notes[f"no intervals: {error.message}"] = None
+            named = notes.setdefault(error.message, [])
+            named += [] if metric.name in named else [metric.name]
         for number, value in sample.overall().items():
             cells.setdefault(number, {})[label] = Cell(value, found.get(number), apart.get(number))
     return [
         Row(
             number,
-            metric.units.get(number, metric.unit).replace("target", unit),
+            _unit(metric.units.get(number, metric.unit), unit),
             _direction(metric, number),
             ahead,
             own,
@@ -232,24 +256,32 @@ def _rows(
 
 
 def _tests(
-    scored: Sequence[Scored], name: str, metrics: Sequence[Metric], against: str, notes: dict[str, None]
+    scored: Sequence[Scored], name: str, metrics: Sequence[Metric], against: str, notes: list[str]
 ) -> dict[str, Any]:
     """Return what is tested over people: of the first number that every entry gives."""
     rows = {one.entry.label: one.scores.items_of(name) for one in scored}
-    shared = [metric for metric in metrics if all(metric.name in one.scores.samples[name] for one in scored)]
+    apart = _levels_differ(scored)
+    shared = [
+        (metric, number)
+        for metric in metrics
+        if all(metric.name in one.scores.samples[name] for one in scored)
+        and not (apart and metric.point == "quantiles")
+        for number in scored[0].scores.samples[name][metric.name].overall()
+        if all(number in own[0] for own in rows.values())
+    ]
     if len(scored) < 2 or not shared:
-        return {"notes": tuple(notes)}
-    number, metric = next(iter(scored[0].scores.samples[name][shared[0].name].overall())), shared[0]
+        return {"notes": notes}
+    metric, number = shared[0]
     values = np.array([[row[number] for row in own] for own in rows.values()])
     kept = np.isfinite(values).all(axis=0)
     if not kept.all():
-        notes[f"{int((~kept).sum())} of {kept.size} people have no {number} and are left out of the tests"] = None
-    table = dict(zip(rows, values[:, kept], strict=True))
+        notes.append(f"{int((~kept).sum())} of {kept.size} people have no {number} and are left out of the tests")
+    values = values[:, kept]
+    table = dict(zip(rows, values, strict=True))
     try:
-        check_patients(int(kept.sum()))
+        check_patients(values.shape[1])
     except DataError as error:
-        notes[f"no tests: {error.message}"] = None
-        return {"number": number, "notes": tuple(notes)}
+        return {"number": number, "notes": [*notes, f"no tests: {error.message}"]}
     direction = _direction(metric, number)
     found: dict[str, Any] = {"number": number, "tests": wilcoxon_holm(table)}
     if direction != "none" and len(scored) > 2:
@@ -257,4 +289,4 @@ def _tests(
     if direction == "lower" and (values >= 0).all():
         found["skill"] = {label: skill_score(own, table[against]).score for label, own in table.items()}
         found["wins"] = dict(win_rate(table).rates)
-    return found | {"notes": tuple(notes)}
+    return found | {"notes": notes}

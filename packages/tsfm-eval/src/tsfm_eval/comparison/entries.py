@@ -42,6 +42,11 @@ def _runs_of(name: str, root: Path) -> tuple[Run, ...]:
         if folder.is_dir() and not is_run(folder):
             below = runs_of(folder)
             runs = tuple(run for run in below if run.status == "completed")
+            strategies = sorted({str(run.facts["strategy"]) for run in runs})
+            if len(strategies) > 1:
+                raise DataError(
+                    f"{folder} holds runs of several strategies: {', '.join(strategies)}", "name the runs one by one"
+                )
             if runs:
                 return runs
             held = f"{len(below)} runs, none of them completed" if below else "no run"

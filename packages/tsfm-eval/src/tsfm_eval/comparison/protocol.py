@@ -12,7 +12,7 @@ from tsfm_core import DataError, Task
 from tsfm_core.data.store import ForecastFile, StoredChunk
 from tsfm_core.run import Run
 
-__all__ = ["Protocol", "check_same"]
+__all__ = ["Protocol", "check_same", "listed_levels"]
 
 #: What a task must agree in; context, covariates and quantile levels are what one compares.
 _TASK = ("target", "unit", "freq", "prediction_length")
@@ -39,6 +39,12 @@ class Protocol:
         file = ForecastFile(run.forecasts_path)
         self.task = self.task or file.task
         _check_tasks(self.task, file.task, f"the runs of {run.path.parent}")
+        if file.task.quantile_levels != self.task.quantile_levels:
+            both = f"{listed_levels(self.task)} and {listed_levels(file.task)}"
+            raise DataError(
+                f"the runs of {run.path.parent} have other quantile levels: {both}",
+                "folds that are scored together forecast the same; name the runs one by one",
+            )
         spans = run.facts.get("trained_on") or {}
         for chunk in file.chunks():
             if on and chunk.set not in (on, "validation"):
@@ -115,6 +121,11 @@ def _check_tasks(one: Task, other: Task, who: str) -> None:
         a, b = getattr(one, key), getattr(other, key)
         if a != b:
             raise DataError(f"{who} have another task.{key}: {a} and {b}", "only scores of one task can be compared")
+
+
+def listed_levels(task: Task) -> str:
+    """Return the quantile levels of a task as text."""
+    return ", ".join(f"{level:g}" for level in task.quantile_levels) or "none"
 
 
 def _check_names(what: str, one: list[str], other: list[str], label: str, other_label: str) -> None:

@@ -11,15 +11,18 @@ from tsfm_eval.statistics.bootstrap import RELIABLE, Interval
 __all__ = ["as_plain", "as_rows", "as_text_rows", "legend", "statistics_lines"]
 
 
-def as_text_rows(one: SetComparison) -> list[dict[str, str]]:
+def as_text_rows(one: SetComparison, name: str | None = None) -> list[dict[str, str]]:
     """Return a row for each score, with a cell ``value (low to high)`` for each entry.
 
     ``*``: the difference to the reference is beyond what chance would explain; ``+`` and ``-`` say better and worse
     where the score has a direction.
+
+    :param name: of the set, for a column of its own.
     """
     labels = list(dict.fromkeys(label for row in one.rows for label in row.cells))
     return [
-        {"score": _name(row), "unit": row.unit}
+        ({} if name is None else {"set": name})
+        | {"score": _name(row), "unit": row.unit}
         | {label: _text(row, row.cells[label]) if label in row.cells else "" for label in labels}
         for row in one.rows
     ]
@@ -93,7 +96,7 @@ def statistics_lines(one: SetComparison, reference: str) -> Iterator[str]:
             f"{label} {rank:.2f}" for label, rank in zip(one.ranking.models, one.ranking.mean_ranks, strict=True)
         )
         yield (
-            f"mean ranks: {ranks}; Friedman p = {one.ranking.p:.3g}; two differ from "
+            f"mean ranks: {ranks}; Friedman p = {one.ranking.f_p:.3g} (Iman and Davenport's F); two differ from "
             f"{one.ranking.critical_difference:.2f} on (Nemenyi, 5 %)"
         )
     if one.skill:
@@ -111,6 +114,7 @@ def _statistics(one: SetComparison) -> dict[str, Any]:
         found["ranking"] = {
             "mean_ranks": dict(zip(ranking.models, map(float, ranking.mean_ranks), strict=True)),
             "p": ranking.p,
+            "f_p": ranking.f_p,
             "critical_difference": ranking.critical_difference,
             "groups": [list(group) for group in ranking.groups],
         }
@@ -136,6 +140,8 @@ def _number(value: float) -> str:
         return ""
     if abs(value) >= 1000 or (value == int(value) and abs(value) >= 10):
         return f"{value:,.0f}"
+    if 0 < abs(value) < 0.0005:
+        return f"{value:.1g}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
 

@@ -30,6 +30,7 @@ def assemble(comparison: Comparison) -> tuple[list[Entry], Statistics]:
             metrics=_facts(one),
             unit=comparison.unit,
             missing=one.scores.missing,
+            checked=True,
         )
         for one in comparison.scored
     ]

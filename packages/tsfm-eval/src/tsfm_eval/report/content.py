@@ -139,6 +139,7 @@ class Entry:
     :param pictures: by set.
     :param training: the lines of logs/training.jsonl.
     :param config: the text of config.yaml.
+    :param checked: whether it was tested on the same windows as the others, and scored by the same metrics.
     """
 
     label: str
@@ -154,6 +155,7 @@ class Entry:
     pictures: Mapping[str, Pictures] = field(default_factory=dict)
     training: Sequence[Mapping[str, Any]] = ()
     config: str = ""
+    checked: bool = False
 
 
 @dataclass(frozen=True)

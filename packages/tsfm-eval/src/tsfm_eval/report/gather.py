@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tsfm_core.data.store import ForecastFile
-from tsfm_core.errors import RunError
+from tsfm_core.errors import RunError, listing
 from tsfm_core.run import Run
 from tsfm_eval.plugin import metrics as metrics_of_this_package
 from tsfm_eval.report.content import Entry, MetricFact, Scores
@@ -30,6 +30,7 @@ def gather(
     baseline_items: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     unit: str | None = None,
     missing: Mapping[str, str] | None = None,
+    checked: bool = False,
 ) -> Entry:
     """Return the entry of a scored run: its facts as they are stored, and one pass over its forecasts.
 
@@ -37,6 +38,7 @@ def gather(
     :param label: by default the name of the model.
     :param unit: of ``scores``; by default that of the run's.
     :param missing: why a metric has no score; by default as stored.
+    :param checked: whether it was found to be tested on the same windows as the report's other entries.
     :param scores: with intervals, by hour and by range; by default as the run stored them. ``items`` and ``baselines``
         likewise, and ``metrics`` are those of this package.
     :raises RunError: for a run without scores or forecasts.
@@ -46,6 +48,12 @@ def gather(
     stored = run.metrics
     if stored is None:
         raise RunError(f"{run.path} is not scored", "a report is made of a run that was trained or backtested")
+    lacking = sorted({"task", "unit", "sets", "points", "missing", "baselines", "baselines_missing"} - {*stored})
+    if lacking:
+        raise RunError(f"{run.metrics_path} has no {listing(lacking)}", "run the backtest again")
+    why_no_baselines = _why_no_baselines(runs, stored, unit or stored["unit"])
+    if why_no_baselines:
+        baselines, baseline_items = baselines or {}, baseline_items or {}
     facts, files = _together(runs), [ForecastFile(one.forecasts_path) for one in runs]
     chunks = (chunk for file in files for chunk in file.chunks())
     config = run.config_path.read_text(encoding="utf-8") if run.config_path.is_file() else ""
@@ -59,11 +67,23 @@ def gather(
         metrics=_facts(stored["points"]) if metrics is None else metrics,
         baselines={name: one["sets"] for name, one in stored["baselines"].items()} if baselines is None else baselines,
         baseline_items=_baseline_items(stored) if baseline_items is None else baseline_items,
-        missing={**(stored["missing"] if missing is None else missing), **stored["baselines_missing"]},
+        missing={
+            **(stored["missing"] if missing is None else missing),
+            **stored["baselines_missing"],
+            **(dict.fromkeys(stored["baselines"], why_no_baselines) if why_no_baselines else {}),
+        },
         pictures=pictures(chunks, files[0].task, _protocol(config) == "nocturnal"),
         training=list(_lines(run.training_log)),
         config=config,
+        checked=checked,
     )
+
+
+def _why_no_baselines(runs: Sequence[Run], stored: Mapping[str, Any], unit: str) -> str | None:
+    """Return why the scores of the baselines, of which no forecast is stored, cannot stand beside those of a model."""
+    if len(runs) > 1:
+        return "each fold scored it on its own windows"
+    return f"its scores are stored in {stored['unit']}" if unit != stored["unit"] else None
 
 
 def _baseline_items(stored: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -95,8 +115,12 @@ def _facts(points: Mapping[str, str]) -> list[MetricFact]:
 
 
 def _protocol(config: str) -> str:
-    said = (yaml.safe_load(config) or {}).get("evaluation") or {}
-    return str(said.get("protocol", ""))
+    try:
+        said = yaml.safe_load(config)
+    except yaml.YAMLError:
+        return ""
+    evaluation = said.get("evaluation") if isinstance(said, dict) else None
+    return str(evaluation.get("protocol", "")) if isinstance(evaluation, dict) else ""
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -67,7 +67,8 @@ def _warnings(entries: Sequence[Entry]) -> list[str]:
         if entry.facts.get("data", {}).get("synthetic"):
             note = synthetic_note(entry.facts["data"])
             said.append(f"{note[0].upper()}{note[1:]}." if len(entries) == 1 else f"{entry.label}: {note}.")
-    if len({entry.facts.get("protocol_digest") for entry in entries}) > 1:
+    digests = {entry.facts.get("protocol_digest") for entry in entries}
+    if len(digests) > 1 and not all(entry.checked for entry in entries):
         said.append("These runs were tested on different windows or by different metrics: their scores do not compare.")
     return list(dict.fromkeys(said))
 
@@ -80,11 +81,16 @@ def _runs(entries: Sequence[Entry]) -> Table:
         "made": lambda one: str(one.facts.get("created", "")).replace("T", " "),
         "task": _task,
         "data": _data,
-        "protocol digest": lambda one: str(one.facts.get("protocol_digest", ""))[:12],
+        "protocol digest": _digest,
         "seed": lambda one: str(one.facts.get("seed", "")),
     }
     rows = [[Cell(what), *(Cell(say(one)) for one in entries)] for what, say in facts.items()]
     return Table("runs", "What was tested", ("", *(one.label for one in entries)), rows)
+
+
+def _digest(entry: Entry) -> str:
+    folds = entry.facts.get("folds")
+    return f"one each of {len(folds)} folds" if folds else str(entry.facts.get("protocol_digest", ""))[:12]
 
 
 def _task(entry: Entry) -> str:
