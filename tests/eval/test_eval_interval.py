@@ -97,6 +97,27 @@ def test_bounds_between_levels_are_linear_and_never_outside():
     assert central_interval([row, row], deciles, 80)[1].tolist() == [90, 90]
 
 
+@pytest.mark.parametrize("unit", ["mg/dL", "mmol/L"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_equal_quantiles_hold_the_truth_that_they_tie_with(unit, dtype):
+    values = np.round(np.arange(400, 4001, 7) / 10 / (1 if unit == "mg/dL" else 18.018), 1).astype(dtype)
+    y = np.concatenate([values.astype(float), values * (1 if unit == "mg/dL" else 1 / 18.018)])
+    rows = np.repeat(y[:, None], 5, axis=1)
+    levels = (0.05, 0.2, 0.5, 0.8, 0.95)  # the bounds of 50 and 80 % lie between two of them
+    scores = score("coverage", y, rows, levels)
+    losses_of = score("interval_score", y, rows, levels)
+    for percent in (50, 80, 90):
+        lower, upper = central_interval(rows, levels, percent)
+        np.testing.assert_array_equal([lower, upper], [y, y])
+        assert coverage(y, lower, upper) == scores[f"coverage_{percent}"] == 1.0
+        assert sharpness(lower, upper) == scores[f"sharpness_{percent}"] == 0.0
+        assert losses_of[f"interval_score_{percent}"] == 0.0
+    tied = rows + [-1.0, 0.0, 0.0, 0.0, 1.0]  # only neighbours tie: a bound never leaves the two it lies between
+    lower, upper = central_interval(tied, levels, 50)
+    np.testing.assert_array_equal([lower, upper], [y, y])
+    assert (np.diff([tied[:, 0], central_interval(tied, levels, 80)[0], tied[:, 1]], axis=0) >= 0).all()
+
+
 def test_levels_that_differ_in_the_last_digit_are_the_same():
     levels = (0.1 - 1e-16, 0.30000000000000004, 0.9000000000000001)
     scores = score("coverage", [80, 120], [[80, 100, 120]] * 2, levels)

@@ -128,8 +128,10 @@ def _bound(by_level: Floats, levels: Sequence[float], wanted: float) -> Floats |
     if at in (0, len(levels)):
         return None
     share = (wanted - levels[at - 1]) / (levels[at] - levels[at - 1])
+    below, above = by_level[at - 1], by_level[at]
     with np.errstate(invalid="ignore"):  # inf - inf
-        between: Floats = (1.0 - share) * by_level[at - 1] + share * by_level[at]
+        # between two equal quantiles that value, to the last digit: a truth that they tie with lies inside
+        between: Floats = np.clip((1.0 - share) * below + share * above, below, above)
     return between
 
 
