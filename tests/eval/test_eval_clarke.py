@@ -1,10 +1,11 @@
 """Clarke zones against exact arithmetic, hand-made cases and the table of lines on which the conventions differ."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tsfm_core import Block, DataError
-from tsfm_eval import clarke_zones
+from tsfm_eval import clarke_zones, parkes_zones
 from tsfm_eval.clinical import METRICS
 
 CONVENTIONS = ("ega", "matlab")
@@ -71,6 +72,34 @@ def test_pairs_exactly_20_percent_apart_lie_in_a():
             assert not clarke_zones(r, p, "mmol/L", "matlab").any()
     nearly = np.array([20 * (1 + 5e-10), 20 * (1 + 2e-9)])
     assert letters(clarke_zones([100, 100], 100 + nearly)) == letters(clarke_zones([100, 100], 100 - nearly)) == "AB"
+
+
+@pytest.mark.parametrize("zones", [clarke_zones, parkes_zones])
+@pytest.mark.parametrize(
+    "held",
+    [
+        pd.Series,
+        pd.Index,
+        np.ma.masked_array,
+        list,
+        lambda values: np.ma.masked_array(np.append(values, values[0]), [*np.zeros(values.size, bool), True]),
+    ],
+)
+def test_few_digits_are_seen_whatever_holds_them(held, zones):
+    r = (0.5 * np.arange(1, 61)).astype(np.float32)
+    for share in (0.8, 1.2):
+        p = np.round(share * (0.5 * np.arange(1, 61)), 1).astype(np.float32)
+        found = zones(held(r), held(p), "mmol/L")
+        np.testing.assert_array_equal(found[:60], zones(r, p, "mmol/L"))
+        assert (found[60:] == -1).all()
+        if zones is clarke_zones:
+            assert not found[:60].any()
+
+
+def test_float16_has_the_slack_of_float32():
+    r, p = np.float16([[100, 200]]), np.array([[120, 240]]) * (1 + 1e-7)
+    assert clarke_zones(r, p).tolist() == [[0, 0]]
+    assert clarke_zones(r.astype(float), p).tolist() == [[1, 1]]
 
 
 @pytest.mark.parametrize(

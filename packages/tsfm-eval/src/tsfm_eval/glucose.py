@@ -27,6 +27,9 @@ SLACK = 1e-9
 #: For values that were ever stored in float32, whose last digit moves the distance of a pair by up to 7e-7 of 0.2 r.
 FLOAT32_SLACK = 1e-6
 
+#: The types of values that have few digits.
+_SHORT = (np.float32, np.float16)
+
 
 def low_limit(unit: str, level: int) -> float:
     """Return the limit in ``unit`` below which hypoglycaemia of level 1 or 2 begins.
@@ -50,13 +53,17 @@ def check_number(name: str, value: Any, above_zero: bool = False) -> None:
 
 
 def numbers(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    """Return ``values`` as an array of numbers: as it is where it is one, for float32 tells its slack, else float64.
+    """Return ``values`` as an array of numbers: one of whole numbers as it is, else float64, float32 or float16.
+
+    A type that holds few digits is kept, whatever holds the array, for it tells the slack; NaN where one is masked.
 
     :raises DataError: for anything else, such as text or rows of different lengths.
     """
     if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
         return values
-    return floats(name, values)
+    array = floats(name, values)
+    given = np.asarray(values).dtype
+    return array.astype(given) if given in _SHORT else array
 
 
 def glucose_pairs(
@@ -86,4 +93,4 @@ def glucose_values(glucose: npt.ArrayLike, unit: str, name: str = "glucose") -> 
 
 def slack_of(*arrays: npt.NDArray[Any]) -> float:
     """Return the relative tolerance that pairs of these arrays need to stay on the line they lie on."""
-    return FLOAT32_SLACK if np.float32 in [array.dtype for array in arrays] else SLACK
+    return FLOAT32_SLACK if any(array.dtype in _SHORT for array in arrays) else SLACK
