@@ -65,6 +65,12 @@ def test_pinball_is_the_sum_over_its_two_sides():
     np.testing.assert_allclose(2 * loss[..., 1], abs(y - f[..., 1]))
 
 
+def test_no_loss_is_no_negative_zero():
+    loss = pinball([0.0, 100.0, -3.0], [[0.0, 0.0], [100.0, 100.0], [-3.0, -3.0]], [0.1, 0.9])
+    assert (loss == 0).all()
+    assert not np.signbit(loss).any()
+
+
 def test_the_true_quantile_has_the_least_pinball():
     y = np.random.default_rng(5).gamma(2.0, size=20_001)
     for level in (0.1, 0.5, 0.9):

@@ -38,7 +38,7 @@ def pinball(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -
     _check_truths(truth, forecast.shape, level.size)
     with np.errstate(invalid="ignore"):  # inf - inf
         error = truth[..., None] - forecast
-    return _loss(np.where(np.isfinite(error), error, np.nan), level)
+    return _loss(np.where(np.isfinite(error), error, np.nan), level) + 0.0  # no loss is 0.0, not -0.0
 
 
 def mqloss(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> float:
