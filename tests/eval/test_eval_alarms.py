@@ -92,8 +92,22 @@ def test_sustained_alarms():
         (lambda: sustained_alarms([[True]], "3"), "'3' consecutive steps raise no alarm"),
         (lambda: hypo_alarms([1.5], events_at(), 6, 1.0), r"issue times are float64 of shape \[1\]"),
         (lambda: hypo_alarms(["a"], events_at(), 6, 1.0), "issue times are <U1"),
-        (lambda: hypo_alarms([1], events_at(), -1, 1.0), "prediction_length is -1; give a number of 0 or more"),
+        (lambda: sustained_alarms([[True]], True), "True consecutive steps raise no alarm"),
+        (lambda: hypo_alarms([-1, 3], events_at(), 6, 1.0), "an issue time is -1; give indices into the series"),
+        (lambda: hypo_alarms(np.uint64([2**63]), events_at(), 6, 1.0), "an issue time is 9223372036854775808"),
+        (lambda: hypo_alarms([[1], [1, 2]], events_at(), 6, 1.0), "issue times are lists of unequal length"),
+        (lambda: hypo_alarms([1], [(3, 5)], 6, 1.0), "events are of type list; give what hypo_events returns"),
+        (lambda: hypo_alarms([1], None, 6, 1.0), "events are of type NoneType"),
+        *[
+            (
+                lambda ahead=ahead: hypo_alarms([1], events_at(), ahead, 1.0),
+                "prediction_length is .*; give a number of st",
+            )
+            for ahead in (-1, 0, 6.0, 1.5, True, "6", None, [6], 10**30)
+        ],
         (lambda: hypo_alarms([1], events_at(), 6, NAN), "observed_days is nan"),
+        (lambda: hypo_alarms([1], events_at(), 6, True), "observed_days is True"),
+        (lambda: hypo_alarms([1], events_at(), 6, 10**400), "observed_days is 1000"),
         (lambda: hypo_alarms([1], events_at(), 6, 1.0, refractory_minutes=-1), "refractory_minutes is -1"),
         (lambda: hypo_alarms([1], events_at(), 6, 1.0, min_lead_minutes=-5), "min_lead_minutes is -5"),
     ],

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tsfm_core import Block, DataError
-from tsfm_eval import clarke_zones, parkes_zones
+from tsfm_eval import clarke_zones, glycaemia, grmse, hbgi, hypo_events, lbgi, parkes_zones, time_in_ranges
 from tsfm_eval.clinical import METRICS
 
 CONVENTIONS = ("ega", "matlab")
@@ -149,12 +149,34 @@ def test_mistakes_are_sentences():
         clarke_zones([100, 100], [1, 2, 3])
     with pytest.raises(DataError, match="convention 'parkes' is not known; known: ega, matlab"):
         clarke_zones([100], [100], convention="parkes")
+    for convention in (["ega"], None, ("ega", "matlab"), np.array(["ega", "matlab"])):
+        with pytest.raises(DataError, match=r"convention .* is not known; known: ega, matlab"):
+            clarke_zones([100], [100], convention=convention)
     with pytest.raises(DataError, match="unit 'mgdl' is not known"):
         clarke_zones([100], [100], "mgdl")
     with pytest.raises(DataError, match="prediction is no array of numbers; give numbers, NaN where one is missing"):
         clarke_zones([100], ["100"])
     with pytest.raises(DataError, match="reference is no array of numbers"):
         clarke_zones([[100], [100, 120]], [100])
+
+
+@pytest.mark.parametrize("zones", [clarke_zones, parkes_zones])
+@pytest.mark.parametrize("slack", [np.nan, -1, -1e-12, "a", 5, 0.02, np.inf, True, [1e-6], np.array([0.0, 0.0])])
+def test_a_slack_is_a_small_number(zones, slack):
+    with pytest.raises(DataError, match="slack is .*; give a relative tolerance from 0 to 0.01"):
+        zones([100], [120], slack=slack)
+    for usual in (0, 0.01, np.float32(1e-6), np.int64(0)):
+        assert zones([100], [105], slack=usual).tolist() == [0]
+
+
+@pytest.mark.parametrize("unit", [None, 1, ["mg/dL"], b"mg/dL", np.array(["mg/dL", "mmol/L"])])
+def test_a_unit_is_a_name(unit):
+    pairs = (clarke_zones, parkes_zones, grmse, glycaemia)
+    calls = [lambda function=function: function([100], [100], unit) for function in pairs]
+    calls += [lambda function=function: function([100], unit) for function in (time_in_ranges, lbgi, hbgi)]
+    for call in [*calls, lambda: hypo_events([100], 5, unit)]:
+        with pytest.raises(DataError, match=r"unit .* is not known; known: mg/dL, mmol/L"):
+            call()
 
 
 def test_percentages_leave_missing_pairs_out():

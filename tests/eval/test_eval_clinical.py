@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix, matthews_corrcoef, recall_score
 from tsfm_core import Block, DataError
 from tsfm_eval import mape
 from tsfm_eval.glycaemic_classes import METRICS as GLYCAEMIA
-from tsfm_eval.glycaemic_classes import glycaemia
+from tsfm_eval.glycaemic_classes import PAIRS, glycaemia
 from tsfm_eval.weighted import METRICS as WEIGHTED
 from tsfm_eval.weighted import grmse, mard
 
@@ -128,6 +128,19 @@ def test_classes_that_are_not_there():
         f"{a}_as_{b}": 10**8 if a == b else 0 for a in ("hypo", "range", "hyper") for b in ("hypo", "range", "hyper")
     }
     assert METRICS["glycaemia"].finish(huge | {"count": 3 * 10**8})["mcc_hypo"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("said", ["truth", "opposite"])
+def test_a_matthews_coefficient_never_passes_1(said):
+    """Random counts: of perfect forecasts, and of those that always say the other of two classes."""
+    counts = np.random.default_rng(2).integers(1, 5000, (2, 4000)).astype(float)
+    sums = dict.fromkeys(PAIRS, np.zeros(4000))
+    sums |= {"count": counts.sum(axis=0)}
+    names = ("hypo_as_hypo", "hyper_as_hyper") if said == "truth" else ("hypo_as_hyper", "hyper_as_hypo")
+    found = METRICS["glycaemia"].finish(sums | dict(zip(names, counts, strict=True)))
+    for name in ("mcc_hypo", "mcc_hyper"):
+        assert abs(found[name]).max() <= 1.0
+        np.testing.assert_allclose(found[name], 1.0 if said == "truth" else -1.0, rtol=1e-12)
 
 
 def test_mistakes_are_sentences():

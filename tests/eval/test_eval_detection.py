@@ -60,6 +60,8 @@ def test_thresholds_against_trying_all(seed):
 
 
 def test_thresholds_of_nothing():
+    assert choose_threshold([1, 0], [2, 1], np.float32(0.9)) == choose_threshold([1, 0], [2, 1], 1) == 2
+    assert operating_point([1, 0], [1, 2], np.inf).specificity == 1
     assert np.isnan(choose_threshold([1, 1], [1, 2], 0.9))
     assert np.isnan(choose_threshold([], [], "youden"))
     silent = operating_point([1, 0], [1, 2], 3)
@@ -78,7 +80,16 @@ def test_thresholds_of_nothing():
             lambda: choose_threshold([1, 0], [1, 2], 0),
             "rule 0 is not known; give a sensitivity such as 0.9, or 'youden'",
         ),
-        (lambda: choose_threshold([1, 0], [1, 2], "f1"), "rule 'f1' is not known"),
+        *[
+            (lambda rule=rule: choose_threshold([1, 0], [1, 2], rule), "rule .* is not known; give a sensitivity")
+            for rule in ("f1", True, None, NAN, 1.1, [0.9], ["youden"], np.array([0.8, 0.9]), np.array(["youden"] * 2))
+        ],
+        *[
+            (lambda at=at: operating_point([1, 0], [1, 2], at), "threshold .* is no number; give one number")
+            for at in (None, "a", True, [1.0], np.array([1.0, 2.0]), 1j)
+        ],
+        (lambda: operating_point([1, 0], [1, 2], 10**400), "threshold is no array of numbers"),
+        (lambda: auroc([1, 0], [1, 10**400]), "scores is no array of numbers"),
     ],
 )
 def test_mistakes_are_sentences(work, sentence):

@@ -106,6 +106,8 @@ def test_levels_units_and_duration():
         (([60], 5, "mg/dL", 1, False, -1), "extended_minutes is -1; give a number of 0 or more"),
         (([60], 5, "mgdl"), "unit 'mgdl' is not known"),
         (([60], 5, "mg/dL", 3), "level 3 of hypoglycaemia is not known; known: 1"),
+        (([60], 5, "mg/dL", True), "level True of hypoglycaemia is not known"),
+        (([60], True), "step_minutes is True; give a number above 0"),
         (([60], 5, "mg/dL", 2, True), "exclusive leaves out level 2 and level 2 was asked for"),
         (([0], 5), "a glucose value of 0 mg/dL is no glucose"),
         ((["low"], 5), "glucose is no array of numbers"),

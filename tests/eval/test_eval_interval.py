@@ -112,7 +112,7 @@ def test_equal_quantiles_hold_the_truth_that_they_tie_with(unit, dtype):
         assert coverage(y, lower, upper) == scores[f"coverage_{percent}"] == 1.0
         assert sharpness(lower, upper) == scores[f"sharpness_{percent}"] == 0.0
         assert losses_of[f"interval_score_{percent}"] == 0.0
-    tied = rows + [-1.0, 0.0, 0.0, 0.0, 1.0]  # only neighbours tie: a bound never leaves the two it lies between
+    tied = rows + np.array([-1.0, 0.0, 0.0, 0.0, 1.0])  # a bound never leaves the two between which it lies
     lower, upper = central_interval(tied, levels, 50)
     np.testing.assert_array_equal([lower, upper], [y, y])
     assert (np.diff([tied[:, 0], central_interval(tied, levels, 80)[0], tied[:, 1]], axis=0) >= 0).all()

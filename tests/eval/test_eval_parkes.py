@@ -143,8 +143,9 @@ def test_a_prediction_below_zero_counts_as_zero_and_chunks_have_no_seam():
 
 
 def test_mistakes_are_sentences():
-    with pytest.raises(DataError, match=r"diabetes_type 3 is not known; known: 1, 2"):
-        parkes_zones([100], [100], diabetes_type=3)
+    for kind in (3, True, "1", None, [1], np.array([1, 2])):
+        with pytest.raises(DataError, match=r"diabetes_type .* is not known; known: 1, 2"):
+            parkes_zones([100], [100], diabetes_type=kind)
     with pytest.raises(DataError, match=r"a reference of -1 mmol/L is no glucose"):
         parkes_zones([-1], [5], "mmol/L")
     with pytest.raises(DataError, match=r"reference has shape \[2\], prediction \[1\]"):

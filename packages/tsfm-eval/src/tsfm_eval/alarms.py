@@ -9,12 +9,15 @@ import numpy.typing as npt
 
 from tsfm_core import DataError
 from tsfm_eval.events import HypoEvents
-from tsfm_eval.glucose import check_number
+from tsfm_eval.glucose import check_number, is_whole
 from tsfm_eval.pairs import Floats
 
 __all__ = ["AlarmScore", "hypo_alarms", "sustained_alarms"]
 
 Marks = npt.NDArray[np.bool_]
+
+#: No series has more samples; the sum of two indices stays a whole number of 64 bits.
+_LONGEST = 2**62 - 1
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,27 @@ def sustained_alarms(below: npt.ArrayLike, sustained: int = 3) -> Marks:
     marks = np.asarray(below)
     if marks.dtype != np.bool_ or marks.ndim != 2:
         raise DataError(f"marks are {marks.dtype} of shape {list(marks.shape)}", "give bool [n, H]: forecast < 70")
-    if not isinstance(sustained, int | np.integer) or sustained < 1:
+    if not is_whole(sustained) or sustained < 1:
         raise DataError(f"{sustained!r} consecutive steps raise no alarm", "give sustained=1 for any low step")
     starts = max(marks.shape[1] - sustained + 1, 0)
     runs = np.ones((len(marks), starts), dtype=np.bool_)
     for step in range(sustained if starts else 0):
         runs &= marks[:, step : step + starts]
     return np.asarray(runs.any(axis=1))
+
+
+def _indices(issued: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return the distinct issue times in order."""
+    try:
+        times = np.asarray(issued)
+    except ValueError as error:
+        raise DataError("issue times are lists of unequal length", "give sample indices, [a]") from error
+    if times.size and (times.dtype.kind not in "iu" or times.ndim != 1):
+        raise DataError(f"issue times are {times.dtype} of shape {list(times.shape)}", "give sample indices, [a]")
+    if times.size and not 0 <= times.min() <= times.max() <= _LONGEST:
+        wrong = times.min() if times.min() < 0 else times.max()
+        raise DataError(f"an issue time is {wrong}", "give indices into the series of the events, 0 for its first")
+    return np.unique(times.astype(np.int64))
 
 
 def hypo_alarms(
@@ -114,25 +131,26 @@ def hypo_alarms(
     :param events: of :func:`tsfm_eval.events.hypo_events`.
     :param prediction_length: PH in steps: how far the forecasts behind the alarms look ahead.
     :param observed_days: the time that was observed, for the rate of false alarms.
-    :raises DataError: for indices that are not whole numbers, or times below 0.
+    :raises DataError: for indices that are not whole numbers of 0 or more, events of another kind, a PH that is no
+        whole number above 0, or times below 0.
     """
-    times = np.asarray(issued)
-    if times.size and (times.dtype.kind not in "iu" or times.ndim != 1):
-        raise DataError(f"issue times are {times.dtype} of shape {list(times.shape)}", "give sample indices, [a]")
+    times = _indices(issued)
+    if not isinstance(events, HypoEvents):
+        raise DataError(f"events are of type {type(events).__name__}", "give what hypo_events returns")
+    if not is_whole(prediction_length) or not 1 <= prediction_length <= _LONGEST:
+        raise DataError(f"prediction_length is {prediction_length!r}", "give a number of steps, a whole number above 0")
     for name, value in {
-        "prediction_length": prediction_length,
         "observed_days": observed_days,
         "refractory_minutes": refractory_minutes,
         "min_lead_minutes": min_lead_minutes,
     }.items():
         check_number(name, value)
     start, step = events.start, events.step_minutes
-    times = np.unique(times.astype(np.int64))
     running = np.searchsorted(start, times, side="right") > np.searchsorted(events.stop, times, side="right")
     alarms = times[~running]
     earliest = np.searchsorted(alarms, start - prediction_length)
     found = earliest < alarms.size
-    lead = (start[found] - alarms[earliest[found]]) * step
+    lead = np.asarray((start[found] - alarms[earliest[found]]) * step, dtype=np.float64)
     lead = lead[lead >= max(min_lead_minutes, step / 2)]  # an alarm at or after the start is none in time
     begins = np.ones(alarms.size, dtype=np.bool_)
     begins[1:] = np.diff(alarms) * step >= refractory_minutes

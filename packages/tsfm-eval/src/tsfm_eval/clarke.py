@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tsfm_core import DataError, conversion_factor
-from tsfm_eval.glucose import glucose_pairs, slack_of
+from tsfm_core import DataError
+from tsfm_eval.glucose import checked_slack, glucose_pairs, mgdl_factor
 from tsfm_eval.pairs import Floats
 
 __all__ = ["Convention", "clarke_zones"]
@@ -40,14 +40,13 @@ def clarke_zones(
     :param slack: relative tolerance of the 20 % that bound zone A, so that a pair exactly on the line belongs to A
         whatever the last digit of its binary form. By default 1e-9, for float32 arrays 1e-6.
     :raises DataError: for a reference of 0 or less, shapes that differ, what holds no numbers, an unknown unit or
-        convention.
+        convention, or a slack that is no number in 0 to 0.01.
     """
-    if convention not in _MARKS:
+    if not isinstance(convention, str) or convention not in _MARKS:
         raise DataError(f"convention {convention!r} is not known", f"known: {', '.join(_MARKS)}")
-    factor = conversion_factor(unit, "mg/dL")
+    factor = mgdl_factor(unit)
     r, p = glucose_pairs(reference, prediction, unit)
-    if slack is None:
-        slack = slack_of(r, p)
+    slack = checked_slack(slack, r, p)
     flat_r, flat_p, zones = r.reshape(-1), p.reshape(-1), np.empty(r.size, dtype=np.int8)
     for start in range(0, r.size, CHUNK):
         now = slice(start, start + CHUNK)

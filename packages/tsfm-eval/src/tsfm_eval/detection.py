@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError
+from tsfm_eval.glucose import is_number
 from tsfm_eval.pairs import Floats, check_shapes, floats
 
 __all__ = ["OperatingPoint", "auprc", "auroc", "choose_threshold", "operating_point"]
@@ -69,7 +70,7 @@ def choose_threshold(labels: npt.ArrayLike, scores: npt.ArrayLike, rule: float |
     :raises DataError: for another rule.
     """
     events, others, heights = _curve(labels, scores)
-    if rule != "youden" and not (isinstance(rule, int | float) and 0 < rule <= 1):
+    if not (rule == "youden" if isinstance(rule, str) else is_number(rule) and 0 < rule <= 1):
         raise DataError(f"rule {rule!r} is not known", "give a sensitivity such as 0.9, or 'youden'")
     if not events[-1] * others[-1]:
         return float("nan")
@@ -85,12 +86,16 @@ def operating_point(labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: flo
     """Return what an alarm at ``score >= threshold`` does. Labels, scores and errors are those of :func:`auroc`.
 
     :param threshold: NaN where none was found: then all is NaN.
+    :raises DataError: for a threshold that is no number as well.
     """
     label, score = _known(labels, scores)
+    if not is_number(threshold):
+        raise DataError(f"threshold {threshold!r} is no number", "give one number, such as choose_threshold returns")
+    threshold = float(floats("threshold", threshold))
     if np.isnan(threshold):
         return OperatingPoint(float("nan"), float("nan"), float("nan"), float("nan"))
     alarm = score >= threshold
-    return OperatingPoint(float(threshold), _share(alarm[label]), _share(~alarm[~label]), _share(label[alarm]))
+    return OperatingPoint(threshold, _share(alarm[label]), _share(~alarm[~label]), _share(label[alarm]))
 
 
 def _share(marks: Marks) -> float:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError
-from tsfm_core.units import thresholds
+from tsfm_core.units import KNOWN_UNITS, Thresholds, conversion_factor, thresholds
 from tsfm_eval.pairs import Floats, check_shapes, floats
 
 __all__ = [
     "FLOAT32_SLACK",
     "SLACK",
     "check_number",
+    "checked_slack",
     "glucose_pairs",
     "glucose_values",
+    "is_number",
+    "is_whole",
+    "limits_of",
     "low_limit",
+    "mgdl_factor",
     "numbers",
-    "slack_of",
 ]
 
 SLACK = 1e-9
 
 #: For values that were ever stored in float32, whose last digit moves the distance of a pair by up to 7e-7 of 0.2 r.
 FLOAT32_SLACK = 1e-6
+
+#: The most that a slack can be: with 1 % the 20 % of zone A would be 20.2.
+MOST_SLACK = 0.01
 
 #: The types of values that have few digits.
 _SHORT = (np.float32, np.float16)
@@ -36,10 +44,42 @@ def low_limit(unit: str, level: int) -> float:
 
     :raises DataError: for another level, or a unit that is not one of glucose.
     """
-    if level not in (1, 2):
+    if not is_whole(level) or level not in (1, 2):
         raise DataError(f"level {level!r} of hypoglycaemia is not known", "known: 1 (below 70 mg/dL), 2 (below 54)")
-    limits = thresholds(unit)
+    limits = limits_of(unit)
     return limits.low if level == 1 else limits.very_low
+
+
+def limits_of(unit: str) -> Thresholds:
+    """Return the limits of the glycaemic ranges in ``unit``.
+
+    :raises DataError: for what is no unit of glucose.
+    """
+    return thresholds(_named(unit))
+
+
+def mgdl_factor(unit: str) -> float:
+    """Return the number that turns glucose in ``unit`` into mg/dL.
+
+    :raises DataError: for what is no unit of glucose.
+    """
+    return conversion_factor(_named(unit), "mg/dL")
+
+
+def _named(unit: Any) -> str:
+    if not isinstance(unit, str):
+        raise DataError(f"unit {unit!r} is not known", f"known: {', '.join(KNOWN_UNITS)}")
+    return unit
+
+
+def is_whole(value: Any) -> bool:
+    """Return whether ``value`` is one whole number; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether ``value`` is one number, NaN and infinities included; True and False are none."""
+    return is_whole(value) or isinstance(value, float | np.floating)
 
 
 def check_number(name: str, value: Any, above_zero: bool = False) -> None:
@@ -47,8 +87,7 @@ def check_number(name: str, value: Any, above_zero: bool = False) -> None:
 
     :raises DataError: naming it.
     """
-    is_number = isinstance(value, int | float | np.integer | np.floating) and bool(np.isfinite(value))
-    if not is_number or value < 0 or (above_zero and value == 0):
+    if not is_number(value) or not 0 <= value <= sys.float_info.max or (above_zero and value == 0):
         raise DataError(f"{name} is {value!r}", "give a number above 0" if above_zero else "give a number of 0 or more")
 
 
@@ -91,6 +130,13 @@ def glucose_values(glucose: npt.ArrayLike, unit: str, name: str = "glucose") -> 
     return np.where(np.isfinite(g), g, np.nan)
 
 
-def slack_of(*arrays: npt.NDArray[Any]) -> float:
-    """Return the relative tolerance that pairs of these arrays need to stay on the line they lie on."""
-    return FLOAT32_SLACK if any(array.dtype in _SHORT for array in arrays) else SLACK
+def checked_slack(slack: float | None, *arrays: npt.NDArray[Any]) -> float:
+    """Return ``slack``, or for None the relative tolerance that pairs of these arrays need to stay on their line.
+
+    :raises DataError: for a slack that is no number in 0 to 0.01.
+    """
+    if slack is None:
+        return FLOAT32_SLACK if any(array.dtype in _SHORT for array in arrays) else SLACK
+    if not is_number(slack) or not 0 <= slack <= MOST_SLACK:
+        raise DataError(f"slack is {slack!r}", f"give a relative tolerance from 0 to {MOST_SLACK:g}, such as 1e-6")
+    return float(slack)

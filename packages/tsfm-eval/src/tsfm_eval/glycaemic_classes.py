@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tsfm_core import Block, Metric
 from tsfm_core.units import thresholds
-from tsfm_eval.glucose import glucose_pairs
+from tsfm_eval.glucose import glucose_pairs, limits_of
 from tsfm_eval.pairs import Floats, ratio
 
 __all__ = ["METRICS", "Glycaemia", "glycaemia"]
@@ -49,7 +49,7 @@ def glycaemia(reference: npt.ArrayLike, prediction: npt.ArrayLike, unit: str = "
     :param unit: of both.
     :raises DataError: for a reference of 0 or less, shapes that differ, an unknown unit, or what holds no numbers.
     """
-    thresholds(unit)
+    limits_of(unit)
     r, p = glucose_pairs(reference, prediction, unit)
     sums = {name: int(part.sum()) for name, part in _confusion(r, p, unit).items()}
     scores = {name: float(score) for name, score in _scores(sums).items()}
@@ -85,6 +85,7 @@ def _scores(sums: Mapping[str, Any]) -> dict[str, Any]:
         # square roots first: the product of four counts of 1e8 is beyond a float's whole numbers
         spread = np.sqrt(truths * (total - truths)) * np.sqrt(forecasts * (total - forecasts))
         matthews = np.where(spread > 0, (total * hits - truths * forecasts) / np.where(spread > 0, spread, 1.0), 0.0)
+        matthews = np.clip(matthews, -1.0, 1.0)  # the last digit of two roots
         scores[f"mcc_{one}"] = np.where((truths > 0) & (truths < total), matthews, np.nan)[()]
     return scores | {f"recall_{one}": recall for one, recall in recalls.items()}
 

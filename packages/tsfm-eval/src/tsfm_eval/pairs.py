@@ -26,7 +26,7 @@ def floats(name: str, values: npt.ArrayLike) -> Floats:
         if array.dtype.kind not in "biufO":
             raise ValueError(array.dtype.name)
         return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} is no array of numbers", "give numbers, NaN where one is missing") from error
 
 

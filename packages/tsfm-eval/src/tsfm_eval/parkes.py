@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tsfm_core import DataError, conversion_factor
-from tsfm_eval.glucose import glucose_pairs, slack_of
+from tsfm_core import DataError
+from tsfm_eval.glucose import checked_slack, glucose_pairs, is_whole, mgdl_factor
 from tsfm_eval.pairs import Floats
 
 __all__ = ["LOWER", "UPPER", "Vertices", "parkes_zones"]
@@ -73,14 +73,14 @@ def parkes_zones(
     :param diabetes_type: 1 or 2.
     :param slack: a pair lies on a line if a change of either value by this share would bring it there, so that no last
         digit of a binary form takes it off the line. By default 1e-9, for float32 arrays 1e-6.
-    :raises DataError: for a reference of 0 or less, shapes that differ, an unknown unit or type.
+    :raises DataError: for a reference of 0 or less, shapes that differ, an unknown unit or type, or a slack that is
+        no number in 0 to 0.01.
     """
-    if diabetes_type not in (1, 2):
+    if not is_whole(diabetes_type) or diabetes_type not in (1, 2):
         raise DataError(f"diabetes_type {diabetes_type!r} is not known", "known: 1, 2")
-    factor = conversion_factor(unit, "mg/dL")
+    factor = mgdl_factor(unit)
     r, p = glucose_pairs(reference, prediction, unit)
-    if slack is None:
-        slack = slack_of(r, p)
+    slack = checked_slack(slack, r, p)
     flat_r, flat_p, zones = r.reshape(-1), p.reshape(-1), np.empty(r.size, dtype=np.int8)
     for start in range(0, r.size, CHUNK):
         now = slice(start, start + CHUNK)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core.units import thresholds
-from tsfm_eval.glucose import glucose_values
+from tsfm_eval.glucose import glucose_values, limits_of
 from tsfm_eval.pairs import Floats
 from tsfm_eval.person import person_error
 
@@ -44,7 +44,7 @@ def time_in_ranges(glucose: npt.ArrayLike, unit: str = "mg/dL") -> TimeInRanges:
     :param unit: ``mg/dL`` or ``mmol/L``.
     :raises DataError: for a reading of 0 or less, an unknown unit, or what holds no numbers.
     """
-    limits = thresholds(unit)
+    limits = limits_of(unit)
     g = glucose_values(glucose, unit)
     g = g[np.isfinite(g)]
     below = [np.count_nonzero(g < limits.very_low), np.count_nonzero(g < limits.low)]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsfm_core import DataError, conversion_factor
-from tsfm_eval.glucose import glucose_values
+from tsfm_eval.glucose import glucose_values, mgdl_factor
 from tsfm_eval.pairs import Floats
 from tsfm_eval.person import person_error
 
@@ -37,7 +37,7 @@ def hbgi(glucose: npt.ArrayLike, unit: str = "mg/dL") -> float:
 
 
 def _mean(risk: Callable[[Floats, str], Floats], glucose: npt.ArrayLike, unit: str) -> float:
-    conversion_factor(unit, "mg/dL")
+    mgdl_factor(unit)
     g = glucose_values(glucose, unit)
     g = g[np.isfinite(g)]
     return float(risk(g, unit).mean()) if g.size else float("nan")

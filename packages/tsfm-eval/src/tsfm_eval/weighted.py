@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tsfm_core import Block, Metric, conversion_factor
 from tsfm_eval import point
-from tsfm_eval.glucose import check_number, glucose_pairs
+from tsfm_eval.glucose import check_number, glucose_pairs, mgdl_factor
 from tsfm_eval.pairs import Floats, complete, ratio
 
 __all__ = ["METRICS", "grmse", "mard"]
@@ -52,7 +52,7 @@ def grmse(
     """
     check_number("low", low)
     check_number("high", high)
-    factor = conversion_factor(unit, "mg/dL")
+    factor = mgdl_factor(unit)
     r, p = (array.astype(np.float64) for array in glucose_pairs(reference, prediction, unit))
     r, p, count = complete(r, p)
     return float(np.sqrt(ratio(_weighted(r * factor, p * factor, low, high).sum(), count.sum())) / factor)
