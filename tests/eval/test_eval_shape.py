@@ -113,7 +113,12 @@ def test_discontinuity():
     assert discontinuity(context[0], forecast[0]) == 10.0
     assert np.isnan(discontinuity(context[1], forecast[1]))
     block = Block(forecast, {"mean": 0 * context, "median": forecast}, "mg/dL", context=context)
-    assert score("discontinuity", block) == {"discontinuity": 7.5}
+    assert score("discontinuity", block) == {"discontinuity": 7.5, "discontinuity_left_out": 0.5}
+    gap = Block(forecast[1:2], {"median": forecast[1:2]}, "mg/dL", context=context[1:2])
+    assert score("discontinuity", gap) == pytest.approx(
+        {"discontinuity": np.nan, "discontinuity_left_out": 1.0}, nan_ok=True
+    )
+    assert METRIC["discontinuity"].directions == {"discontinuity_left_out": "none"}
     assert METRIC["discontinuity"].parts(block)["loss"].shape == (4,)
     assert METRIC["discontinuity"].why_not(block) is None
     assert "not at hand" in METRIC["discontinuity"].why_not(Block(forecast, {"mean": forecast}, "mg/dL"))

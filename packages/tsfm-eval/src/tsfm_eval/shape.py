@@ -137,7 +137,15 @@ def _jump(last: Floats, first: Floats) -> dict[str, Floats]:
 
 def _discontinuity_parts(block: Block) -> Mapping[str, Floats]:
     assert block.context is not None, "why_not refuses a block without context"
-    return _jump(block.context[:, -1], block.point("median")[:, 0])
+    parts = _jump(block.context[:, -1], block.point("median")[:, 0])
+    return parts | {"left_out": 1.0 - parts["count"]}
+
+
+def _finish_discontinuity(sums: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "discontinuity": ratio(sums["loss"], sums["count"]),
+        "discontinuity_left_out": ratio(sums["left_out"], sums["count"] + sums["left_out"]),
+    }
 
 
 def _dilate_parts(block: Block) -> Mapping[str, Floats]:
@@ -165,15 +173,20 @@ def _finish_dilate(sums: Mapping[str, Any]) -> Mapping[str, Any]:
 METRICS = (
     Metric(
         name="discontinuity",
-        definition="mean over windows of abs(x - f_1), x the observed value at the cutoff, f_1 the first forecast",
+        definition=(
+            "mean of abs(x - f_1) over windows with an observed value at the cutoff, x that value, f_1 the first "
+            "forecast, finite; discontinuity_left_out = share of windows without one of the two"
+        ),
         unit="target",
         direction="lower",
         point="median",
         parts=_discontinuity_parts,
-        finish=lambda sums: {"discontinuity": ratio(sums["loss"], sums["count"])},
+        finish=_finish_discontinuity,
         family="point",
         source="the jump between what was last read and what is forecast first; no publication defines it",
         why_not=lambda block: "the context of the windows is not at hand" if block.context is None else None,
+        units={"discontinuity_left_out": "1"},
+        directions={"discontinuity_left_out": "none"},
     ),
     Metric(
         name="dilate",
