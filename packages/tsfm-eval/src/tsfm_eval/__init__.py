@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsfm_eval.alarms import AlarmScore, hypo_alarms
+    from tsfm_eval.alarms import AlarmScore, hypo_alarms, sustained_alarms
     from tsfm_eval.calibration import ece, mace, pit, reliability
     from tsfm_eval.clarke import clarke_zones
     from tsfm_eval.crps import crps_ensemble, crps_gaussian, crps_quantile, twcrps_ensemble, twcrps_quantile
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tsfm_eval.weighted import grmse, mard
 
 _HOME = {
-    "alarms": ("AlarmScore", "hypo_alarms"),
+    "alarms": ("AlarmScore", "hypo_alarms", "sustained_alarms"),
     "calibration": ("ece", "mace", "pit", "reliability"),
     "clarke": ("clarke_zones",),
     "crps": ("crps_ensemble", "crps_gaussian", "crps_quantile", "twcrps_ensemble", "twcrps_quantile"),
@@ -124,6 +124,7 @@ __all__ = [
     "skill_score",
     "smape",
     "sql",
+    "sustained_alarms",
     "temporal_gain",
     "time_in_ranges",
     "twcrps_ensemble",
