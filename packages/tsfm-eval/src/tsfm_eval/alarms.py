@@ -127,6 +127,10 @@ def hypo_alarms(
     4. An episode is true if an event starts in ``(t, t + PH]`` for any of its alarms t, else false. So an alarm nearer
        to the start than the least lead detects nothing, and is not false.
 
+    Unit: 1 for shares, min for leads. Higher is better for recall, precision, F1 and lead, lower for false alarms per
+    day. Give alarms of the median or of probabilities, such as :func:`sustained_alarms` raises. Source: tsfm's own
+    matching; of the events: Danne et al. 2017, Diabetes Care 40(12), and Battelino et al. 2023.
+
     :param issued: ``[a]``, the sample after which each alarm was raised, as indices into the series of the events.
     :param events: of :func:`tsfm_eval.events.hypo_events`.
     :param prediction_length: PH in steps: how far the forecasts behind the alarms look ahead.

@@ -24,6 +24,8 @@ def pit(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> Fl
     Calibrated forecasts give values spread evenly over 0 to 1. Below the first quantile it is 0, above the last 1;
     where several quantiles equal y, the middle of their levels.
 
+    Unit: 1. Neither lower nor higher is better. Give quantiles. Source: Dawid (1984); Gneiting et al. (2007).
+
     :param y: truths ``[...]``.
     :param quantiles: ``[..., Q]`` in the unit of ``y``, sorted before use.
     :param levels: ``[Q]``, distinct and between 0 and 1.
@@ -39,6 +41,9 @@ def reliability(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLik
     """Return the share of truths at or below the quantile of each level, ``[Q]``, levels ascending; NaN without pairs.
 
     Arguments and errors as for :func:`pit`; a pair counts if the truth and all its quantiles are finite.
+
+    Unit: 1. Neither lower nor higher is better: best is the level. Give quantiles. Source: Dawid (1984); Gneiting et
+    al. (2007).
     """
     return _shares(y, quantiles, levels)[0]
 
@@ -47,6 +52,8 @@ def mace(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> f
     """Return the mean absolute calibration error: the mean over levels q of abs(P(y <= f_q) - q), from 0.
 
     Arguments and errors as for :func:`pit`, P as :func:`reliability` gives it.
+
+    Unit: 1. Lower is better. Give quantiles. Source: Dawid (1984); Gneiting et al. (2007).
     """
     return float(_mean_gap(*_shares(y, quantiles, levels)))
 
@@ -56,6 +63,8 @@ def ece(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> fl
 
     Arguments and errors as for :func:`pit`, P as :func:`reliability` gives it. It reaches from the first to the last
     level; from a single one it is 0 wide, and NaN.
+
+    Unit: 1. Lower is better. Give quantiles. Source: Dawid (1984); Gneiting et al. (2007).
     """
     return float(_area(*_shares(y, quantiles, levels)))
 

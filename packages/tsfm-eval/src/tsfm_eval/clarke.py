@@ -33,6 +33,10 @@ def clarke_zones(
     The grid is defined in mg/dL; mmol/L is multiplied by 18.018 and never rounded. A prediction below 0 counts as 0.
     Clarke (1987) drew the zones and gave no inequalities. ``ega`` reads them as the R package of that name does,
     ``matlab`` as the widely copied script; the two differ only on lines and, above r = 290, on the upper edge of C.
+    Their inequalities stand in the definitions of the metrics ``clarke`` and ``clarke_matlab``.
+
+    Unit: none; the shares of the zones are in %. Neither lower nor higher is better for all of them: more of A, less of
+    C, D and E is. Give the median. Source: Clarke et al. 1987, Diabetes Care 10(5).
 
     :param reference: measured glucose, any shape, above 0.
     :param prediction: forecast glucose, the same shape.

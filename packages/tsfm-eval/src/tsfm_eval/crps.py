@@ -23,6 +23,8 @@ EVEN = "evenly spaced levels symmetrical about 0.5, such as 0.1, 0.2, ... 0.9"
 def crps_quantile(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> Floats:
     """Return 2 mean(pinball loss) over the levels, which approximates the CRPS; it knows nothing beyond the last level.
 
+    Unit: that of the values. Lower is better. Give quantiles. Source: Gneiting and Raftery (2007).
+
     :param y: truths ``[...]``.
     :param quantiles: ``[..., Q]`` in the unit of ``y``, sorted before they are scored.
     :param levels: ``[Q]``, evenly spaced and symmetrical about 0.5: elsewhere the mean is no integral.
@@ -35,7 +37,9 @@ def crps_quantile(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayL
 def twcrps_quantile(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike, threshold: float) -> Floats:
     """Return :func:`crps_quantile` of min(y, threshold) and min(f, threshold): blind to what happens above.
 
-    The threshold-weighted CRPS of Gneiting and Ranjan (2011) with the weight 1 below the threshold and 0 above.
+    The threshold-weighted CRPS with the weight 1 below the threshold and 0 above.
+
+    Unit: that of the values. Lower is better. Give quantiles. Source: Gneiting and Ranjan (2011).
 
     :param threshold: in the unit of ``y``.
     :raises DataError: as :func:`crps_quantile`, or for a threshold that is not finite.
@@ -45,6 +49,8 @@ def twcrps_quantile(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.Arra
 
 def crps_ensemble(y: npt.ArrayLike, ensemble: npt.ArrayLike, estimator: Estimator = "ecdf") -> Floats:
     """Return the CRPS of M samples: mean(abs(x_i - y)) - sum((2 i - 1 - M) x_(i)) / D, x_(i) ascending, i = 1 to M.
+
+    Unit: that of the values. Lower is better. Give samples. Source: Gneiting and Raftery (2007).
 
     :param y: truths ``[...]``.
     :param ensemble: ``[..., M]`` in the unit of ``y``, in any order.
@@ -61,6 +67,8 @@ def twcrps_ensemble(
 ) -> Floats:
     """Return :func:`crps_ensemble` of min(y, threshold) and min(x_i, threshold): blind to what happens above.
 
+    Unit: that of the values. Lower is better. Give samples. Source: Gneiting and Ranjan (2011).
+
     :param threshold: in the unit of ``y``.
     :raises DataError: as :func:`crps_ensemble`, or for a threshold that is not finite.
     """
@@ -70,7 +78,10 @@ def twcrps_ensemble(
 def crps_gaussian(y: npt.ArrayLike, mean: npt.ArrayLike, sd: npt.ArrayLike) -> Floats:
     """Return the CRPS of normal forecasts: sd (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi)), z = (y - mean) / sd.
 
-    Gneiting et al. (2005). Where sd is 0 it is abs(y - mean), the limit.
+    Where sd is 0 it is abs(y - mean), the limit.
+
+    Unit: that of the values. Lower is better. Give the mean and the standard deviation. Source: Gneiting and Raftery
+    (2007); the closed form: Gneiting et al. (2005).
 
     :param y: any shape.
     :param mean: the same shape.

@@ -35,8 +35,11 @@ class OperatingPoint:
 def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """Return the area under the receiver operating characteristic; NaN where one of the two classes is empty.
 
-    The probability that a window with an event scores higher than one without, a tie counting one half (the
-    Mann-Whitney statistic; Hanley and McNeil 1982, Radiology 143).
+    The probability that a window with an event scores higher than one without, a tie counting one half: the
+    Mann-Whitney statistic.
+
+    Unit: 1. Higher is better. Give scores, such as the least median of a window with its sign changed, or the largest
+    probability of a low by its quantiles. Source: Hanley and McNeil 1982, Radiology 143.
 
     :param labels: 1 or True for an event, 0 or False for none, NaN where it is not known, any shape.
     :param scores: the higher the likelier, the same shape; pairs with a score that is not finite do not count.
@@ -53,6 +56,9 @@ def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     ``sum (R_n - R_(n-1)) P_n`` over the distinct scores from the highest down, with recall R_n and precision P_n of an
     alarm at that score or above: steps, no trapezoids. Arguments and errors are those of :func:`auroc`.
+
+    Unit: 1. Higher is better. Give scores of the median or of quantiles, as for :func:`auroc`. Source: scikit-learn's
+    average precision; of the areas, Hanley and McNeil 1982, Radiology 143.
     """
     events, others, _ = _curve(labels, scores)
     if not events[-1] * others[-1]:
@@ -84,6 +90,9 @@ def choose_threshold(labels: npt.ArrayLike, scores: npt.ArrayLike, rule: float |
 
 def operating_point(labels: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> OperatingPoint:
     """Return what an alarm at ``score >= threshold`` does. Labels, scores and errors are those of :func:`auroc`.
+
+    Unit: 1. Higher is better, of the threshold neither. Give scores of the median or of quantiles, as for
+    :func:`auroc`. Source: the curve of Hanley and McNeil 1982, Radiology 143, of which it is a point.
 
     :param threshold: NaN where none was found: then all is NaN.
     :raises DataError: for a threshold that is no number as well.

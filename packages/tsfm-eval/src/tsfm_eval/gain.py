@@ -38,7 +38,10 @@ def temporal_gain(
     the forecast issued PH earlier. Each window gives the pair of f at its step PH with its own truth lag before that,
     or for lag = PH with the value at its cutoff; all windows go into one correlation for each lag. Of lags with the
     same correlation the largest holds, so that a steady slope shows no gain. The last value as forecast gains 0, a
-    perfect forecast PH (Gani et al. 2009, IEEE Trans Biomed Eng 56(2); both series are centred here).
+    perfect forecast PH.
+
+    Unit: min. Higher is better. Give the mean. Source: Gani et al. 2009, IEEE Trans Biomed Eng
+    56(2), with both series centred.
 
     :param truth: ``[n, H]``, NaN where nothing was observed.
     :param forecast: ``[n, H]`` in the unit of the truth.

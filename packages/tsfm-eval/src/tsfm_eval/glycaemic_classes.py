@@ -44,6 +44,9 @@ def glycaemia(reference: npt.ArrayLike, prediction: npt.ArrayLike, unit: str = "
     Values are judged in their own unit. A recall is NaN where the truth never has the class, and with it the geometric
     mean. A Matthews coefficient is NaN where the truth has only one of the two, and 0 where only the forecast has.
 
+    Unit: 1. Higher is better, of counts neither. Give the median. Source: international consensus on time in range
+    (Battelino et al. 2019) for the limits; Matthews 1975.
+
     :param reference: measured glucose, any shape, above 0.
     :param prediction: forecast glucose, the same shape.
     :param unit: of both.

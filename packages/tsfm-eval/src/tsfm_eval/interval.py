@@ -46,6 +46,9 @@ def central_interval(quantiles: npt.ArrayLike, levels: npt.ArrayLike, percent: f
 def coverage(y: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
     """Return the share, 0 to 1, of truths with lower <= y <= upper; NaN where no pair is finite.
 
+    Unit: 1. Neither lower nor higher is better: best is what they promise. Give two quantiles as bounds.
+    Source: Gneiting et al. (2007).
+
     :param y: any shape.
     :param lower: the same shape; where it is above ``upper`` the two change places.
     :param upper: the same shape.
@@ -56,7 +59,10 @@ def coverage(y: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike) -> fl
 
 
 def sharpness(lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
-    """Return the mean width of intervals in the unit of their bounds, any shape; it says little without the coverage.
+    """Return the mean width of intervals, mean(u - l), any shape; it says little without the coverage.
+
+    Unit: that of the bounds. Neither lower nor higher is better, unless the coverage is the same. Give two quantiles as
+    bounds. Source: Gneiting et al. (2007).
 
     :raises DataError: for shapes that differ.
     """
@@ -67,7 +73,9 @@ def sharpness(lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
 def interval_score(y: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike, alpha: float) -> Floats:
     """Return (u - l) + (2 / alpha) max(l - y, 0) + (2 / alpha) max(y - u, 0) of central 1 - alpha intervals [l, u].
 
-    Gneiting and Raftery (2007); also known as the Winkler score.
+    Also known as the Winkler score.
+
+    Unit: that of the values. Lower is better. Give two quantiles as bounds. Source: Gneiting and Raftery (2007).
 
     :param y: any shape.
     :param lower: the same shape; where it is above ``upper`` the two change places.
@@ -87,8 +95,10 @@ def interval_score(y: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike,
 def wis(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> Floats:
     """Return the weighted interval score: (0.5 abs(y - m) + sum of (a_k / 2) IS_k) / (K + 0.5), m the median.
 
-    Bracher et al. (2021). IS_k is the :func:`interval_score` of the central 1 - a_k interval, one for each of the K
-    pairs of levels around 0.5. It equals 2 mean(pinball loss) over the 2 K + 1 levels.
+    IS_k is the :func:`interval_score` of the central 1 - a_k interval, one for each of the K pairs of levels around
+    0.5. It equals 2 mean(pinball loss) over the 2 K + 1 levels.
+
+    Unit: that of the values. Lower is better. Give quantiles. Source: Bracher et al. (2021).
 
     :param y: truths ``[...]``.
     :param quantiles: ``[..., Q]``, sorted before they are scored.

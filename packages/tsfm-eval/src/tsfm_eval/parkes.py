@@ -67,6 +67,9 @@ def parkes_zones(
     line goes on with its slope. The grid is defined in mg/dL; mmol/L is multiplied by 18.018 and never rounded. A
     prediction below 0 counts as 0.
 
+    Unit: none; the shares of the zones are in %. Neither lower nor higher is better for all of them: more of A, less of
+    C, D and E is. Give the median. Source: Parkes et al. 2000, Diabetes Care 23(8).
+
     :param reference: measured glucose, any shape, above 0.
     :param prediction: forecast glucose, the same shape.
     :param unit: of both, ``mg/dL`` or ``mmol/L``.

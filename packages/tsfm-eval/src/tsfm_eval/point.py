@@ -17,7 +17,9 @@ Loss = Callable[[Floats, Floats], Floats]
 
 
 def mse(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return the mean squared error over the pairs that are finite, in the square of the unit; NaN where there is none.
+    """Return the mean squared error, mean((y - f)^2), over the pairs that are finite; NaN where there is none.
+
+    Unit: square of that of the values. Lower is better. Give the mean. Source: Hyndman and Koehler (2006).
 
     :param truth: any shape.
     :param forecast: the same shape.
@@ -27,17 +29,25 @@ def mse(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
 
 
 def rmse(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return the root of :func:`mse`, in the unit of the values."""
+    """Return sqrt(mean((y - f)^2)), the root of :func:`mse`.
+
+    Unit: that of the values. Lower is better. Give the mean. Source: Hyndman and Koehler (2006).
+    """
     return float(np.sqrt(mse(truth, forecast)))
 
 
 def mae(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return the mean absolute error, in the unit of the values; pairs as for :func:`mse`."""
+    """Return the mean absolute error, mean(abs(y - f)); pairs as for :func:`mse`.
+
+    Unit: that of the values. Lower is better. Give the median. Source: Hyndman and Koehler (2006).
+    """
     return _mean(_absolute, truth, forecast)
 
 
 def mape(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return the mean absolute error relative to the truth in percent (for glucose: MARD); pairs as for :func:`mse`.
+    """Return 100 mean(abs(y - f) / y), the mean absolute relative error (of glucose: MARD); pairs as for :func:`mse`.
+
+    Unit: %. Lower is better. Give the median. Source: Hyndman and Koehler (2006).
 
     :raises DataError: for a truth of 0 or less as well.
     """
@@ -48,12 +58,18 @@ def smape(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
     """Return the mean of 2 abs(y - f) / (abs(y) + abs(f)), from 0 to 2; a pair of zeros has no error.
 
     Pairs as for :func:`mse`. Some packages leave the 2 out.
+
+    Unit: 1. Lower is better. Give the median. Source: Hyndman and Koehler (2006).
     """
     return _mean(_symmetric, truth, forecast)
 
 
 def bias(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
-    """Return mean(f - y) in the unit of the values: positive where forecasts are too high; pairs as for :func:`mse`."""
+    """Return mean(f - y), positive where forecasts are too high; pairs as for :func:`mse`.
+
+    Unit: that of the values. Neither lower nor higher is better: best is 0. Give the mean. Source: Hyndman and Koehler
+    (2006).
+    """
     return _mean(_signed, truth, forecast)
 
 
@@ -63,6 +79,9 @@ def cumulative_rmse(truth: npt.ArrayLike, forecast: npt.ArrayLike) -> tuple[Floa
     At step k a window has sqrt(mean of (y - f)^2 over its finite pairs up to k), and counts if there is one. The mean
     of roots is less than the root of the mean: this is not the pooled rmse up to k. The deviation divides by the number
     of windows.
+
+    Unit: that of the values. Lower is better. Give the mean. Source: GluPredKit: the root mean square error of a window
+    up to each step.
 
     :param truth: ``[..., H]``.
     :param forecast: the same shape.

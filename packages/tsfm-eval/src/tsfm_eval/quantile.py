@@ -28,6 +28,8 @@ def pinball(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -
     Each forecast is judged as it is given. A run's quantiles are sorted before they are scored; sort crossing ones
     (``np.sort(quantiles, axis=-1)``) for the same numbers.
 
+    Unit: that of the values. Lower is better. Give quantiles. Source: Koenker and Bassett (1978).
+
     :param y: truths ``[...]``.
     :param quantiles: forecasts ``[..., Q]`` in the unit of ``y``.
     :param levels: ``[Q]``, each between 0 and 1.
@@ -42,9 +44,11 @@ def pinball(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -
 
 
 def mqloss(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> float:
-    """Return twice the mean of :func:`pinball` over levels and pairs, in the unit of ``y``; NaN where no pair counts.
+    """Return 2 mean(pinball), the mean of :func:`pinball` over levels and pairs twice; NaN where no pair counts.
 
     This is the "mean quantile loss" of GluonTS and fev; others leave the 2 out.
+
+    Unit: that of the values. Lower is better. Give quantiles. Source: GluonTS, fev: quantile loss.
 
     :param y: truths ``[...]``; a pair counts if the truth and all its quantiles are finite.
     :param quantiles: ``[..., Q]``, sorted before they are scored.
@@ -60,6 +64,8 @@ def wql(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> fl
 
     Arguments, pairs and errors as for :func:`mqloss`. It is what GluonTS, fev and GIFT-Eval compute under this name or
     as "CRPS". NaN where no pair counts or every truth is 0.
+
+    Unit: 1. Lower is better. Give quantiles. Source: GluonTS: mean_weighted_sum_quantile_loss.
     """
     truth, by_level, given, both = quantile_truths(y, quantiles, levels)
     return float(2.0 * ratio(mean_pinball(truth, by_level, given)[both].sum(), np.abs(truth[both]).sum()))
@@ -67,6 +73,8 @@ def wql(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike) -> fl
 
 def crossing_rate(quantiles: npt.ArrayLike) -> float:
     """Return the share of neighbouring levels of which the upper one has the lower forecast; NaN where there are none.
+
+    Unit: 1. Lower is better. Give quantiles, as they were forecast. Source: Chernozhukov et al. (2010).
 
     :param quantiles: ``[..., Q]``, levels ascending; a pair counts if both are finite.
     :raises DataError: for a single number.

@@ -40,6 +40,9 @@ def time_in_ranges(glucose: npt.ArrayLike, unit: str = "mg/dL") -> TimeInRanges:
 
     Readings are judged in their own unit: 10.0 mmol/L is in range, though 180.18 mg/dL is not.
 
+    Unit: %. Neither lower nor higher is better: near that of the truth is. Give the median where it is of a forecast.
+    Source: Battelino et al. 2019, Diabetes Care 42(8).
+
     :param glucose: readings at equal distances, any shape, above 0; NaN where nothing was observed.
     :param unit: ``mg/dL`` or ``mmol/L``.
     :raises DataError: for a reading of 0 or less, an unknown unit, or what holds no numbers.

@@ -18,8 +18,10 @@ __all__ = ["METRICS", "hbgi", "lbgi"]
 def lbgi(glucose: npt.ArrayLike, unit: str = "mg/dL") -> float:
     """Return the low blood glucose index: the mean of rl over all finite readings; NaN where there is none.
 
-    ``b = 1.509 (ln(g)^1.084 - 5.381)`` with g in mg/dL; ``rl = 10 b^2`` where b < 0, else 0 (Kovatchev et al. 1997,
-    Diabetes Care 20(11)). It is 100 at 20 mg/dL.
+    ``b = 1.509 (ln(g)^1.084 - 5.381)`` with g in mg/dL; ``rl = 10 b^2`` where b < 0, else 0. It is 100 at 20 mg/dL.
+
+    Unit: 1. Neither lower nor higher is better: near that of the truth is. Give the median where it is of a forecast.
+    Source: Kovatchev et al. 1997, Diabetes Care 20(11).
 
     :param glucose: readings of one person, any shape; NaN where nothing was observed.
     :param unit: ``mg/dL`` or ``mmol/L``.
@@ -32,6 +34,9 @@ def hbgi(glucose: npt.ArrayLike, unit: str = "mg/dL") -> float:
     """Return the high blood glucose index: as :func:`lbgi`, with ``rh = 10 b^2`` where b > 0, else 0.
 
     It is 100 at 600 mg/dL.
+
+    Unit: 1. Neither lower nor higher is better: near that of the truth is. Give the median where it is of a forecast.
+    Source: Kovatchev et al. 1997, Diabetes Care 20(11).
     """
     return _mean(_high, glucose, unit)
 

@@ -39,7 +39,9 @@ def seasonal_scales(context: npt.ArrayLike, m: int) -> tuple[Floats, Floats]:
 def mase(truth: npt.ArrayLike, forecast: npt.ArrayLike, scale: npt.ArrayLike) -> float:
     """Return mean(abs(y - f) / S) over the finite pairs of windows with S > 0; NaN where there is none.
 
-    Hyndman and Koehler (2006). The mean is pooled over windows and steps; windows without a scale are left out.
+    The mean is pooled over windows and steps; windows without a scale are left out.
+
+    Unit: 1. Lower is better. Give the median. Source: Hyndman and Koehler (2006); GluonTS, fev.
 
     :param truth: ``[..., H]``.
     :param forecast: the same shape.
@@ -56,6 +58,8 @@ def rmsse(truth: npt.ArrayLike, forecast: npt.ArrayLike, scale_squared: npt.Arra
 
     Arguments and errors as for :func:`mase`. It is the root of the pooled mean, not a mean of roots.
 
+    Unit: 1. Lower is better. Give the mean. Source: fev.
+
     :param scale_squared: S2 of each window's context, ``[...]``, of :func:`seasonal_scales`.
     """
     y, f = _pair(truth, forecast)
@@ -65,6 +69,8 @@ def rmsse(truth: npt.ArrayLike, forecast: npt.ArrayLike, scale_squared: npt.Arra
 
 def sql(y: npt.ArrayLike, quantiles: npt.ArrayLike, levels: npt.ArrayLike, scale: npt.ArrayLike) -> float:
     """Return the scaled quantile loss: mean(2 pinball / S) over levels and the finite pairs of windows with S > 0.
+
+    Unit: 1. Lower is better. Give quantiles. Source: fev: scaled quantile loss.
 
     :param y: truths ``[..., H]``.
     :param quantiles: ``[..., H, Q]``, sorted before they are scored.
@@ -82,7 +88,7 @@ def msis(
 ) -> float:
     """Return the mean of interval_score / S over the finite pairs of windows with S > 0, by default of 95 % intervals.
 
-    Makridakis et al. (2020).
+    Unit: 1. Lower is better. Give two quantiles as bounds. Source: Makridakis et al. (2020).
 
     :param y: truths ``[..., H]``.
     :param lower: the same shape; where it is above ``upper`` the two change places.

@@ -40,6 +40,9 @@ class Dilate:
 def discontinuity(context: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
     """Return the mean over windows of abs(last context value - first forecast); NaN where no window has both.
 
+    Unit: that of the values. Lower is better. Give the median. Source: the jump between what was last read and what is
+    forecast first; no publication defines it.
+
     :param context: ``[..., T]``, its last column at the cutoff.
     :param forecast: ``[..., H]`` in the unit of ``context``.
     :raises DataError: for numbers of windows that differ, or no step.
@@ -58,12 +61,15 @@ def discontinuity(context: npt.ArrayLike, forecast: npt.ArrayLike) -> float:
 def dilate(truth: npt.ArrayLike, forecast: npt.ArrayLike, alpha: float = ALPHA, gamma: float = GAMMA) -> Dilate:
     """Return DILATE of each window and its two terms, in the unit given.
 
-    Le Guen and Thome (2019). Shape is R_HH of R_ij = (y_i - f_j)^2 + softmin(R_(i-1)(j-1), R_(i-1)j, R_i(j-1)) with
+    Shape is R_HH of R_ij = (y_i - f_j)^2 + softmin(R_(i-1)(j-1), R_(i-1)j, R_i(j-1)) with
     softmin(v) = -gamma log sum exp(-v / gamma). Temporal is sum A_ij (i - j)^2 / H^2, A the gradient of shape by the
     costs, that is the probability that an alignment drawn with weight exp(-cost / gamma) passes through (i, j).
 
     The scale matters: at 0.01 glucose in mg/dL gives plain time warping, in mmol/L a soft one. Values of different
     units, gammas or H do not compare.
+
+    Unit: 1, though shape is in the square of that of the values. Lower is better. Give the mean. Source: Le Guen and
+    Thome (2019).
 
     :param truth: ``[..., H]``.
     :param forecast: the same shape.

@@ -40,6 +40,9 @@ def probability_below(quantiles: npt.ArrayLike, levels: npt.ArrayLike, threshold
 def clamped_share(quantiles: npt.ArrayLike, threshold: float) -> float:
     """Return the share of forecasts whose quantiles all lie on one side of the threshold: their probability is a bound.
 
+    Unit: 1. Neither lower nor higher is better. Give quantiles. Source: Brier (1950), of whose score it tells how far
+    it can be trusted.
+
     :param quantiles: ``[..., Q]`` in the unit of ``threshold``; forecasts that are not finite do not count.
     :raises DataError: for a threshold that is not finite, or no quantiles.
     """
@@ -55,7 +58,10 @@ def clamped_share(quantiles: npt.ArrayLike, threshold: float) -> float:
 def brier(below: npt.ArrayLike, probability: npt.ArrayLike) -> float:
     """Return the Brier score mean((p - b)^2), b = 1 where the truth was below the threshold; NaN where nothing counts.
 
-    Brier (1950), for one of two outcomes: from 0, and 0.25 for p = 0.5 throughout.
+    For one of two outcomes: from 0, and 0.25 for p = 0.5 throughout.
+
+    Unit: 1. Lower is better. Give the probability, such as :func:`probability_below` of quantiles. Source: Brier
+    (1950).
 
     :param below: booleans, or 0, 1 and NaN for what is not known, any shape.
     :param probability: of being below, the same shape; NaN does not count.
