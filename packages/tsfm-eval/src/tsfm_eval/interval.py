@@ -46,7 +46,7 @@ def central_interval(quantiles: npt.ArrayLike, levels: npt.ArrayLike, percent: f
 def coverage(y: npt.ArrayLike, lower: npt.ArrayLike, upper: npt.ArrayLike) -> float:
     """Return the share, 0 to 1, of truths with lower <= y <= upper; NaN where no pair is finite.
 
-    Unit: 1. Neither lower nor higher is better: best is what they promise. Give two quantiles as bounds.
+    Unit: 1. Neither lower nor higher is better: best is what the interval promises. Give two quantiles as bounds.
     Source: Gneiting et al. (2007).
 
     :param y: any shape.
