@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsfm_core.plugins import host
-from tsfm_core.tally import Sample
+from tsfm_core.sample import Sample
 from tsfm_eval.intervals import differences, intervals
 from tsfm_eval.statistics.bootstrap import bootstrap
 from tsfm_eval.statistics.sums import PatientSums

@@ -35,7 +35,7 @@ LAYERS = (
     ("admission", "backend", "builtin", "baselines"),
     ("plugins",),
     ("opening",),
-    ("run", "groups", "levels", "tally", "metrics", "prepare"),
+    ("run", "groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
     ("provenance", "report", "plot", "pipeline"),
     ("api", "testing"),
     ("cli",),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tsfm_core.data.store import StoredChunk
 from tsfm_core.errors import DataError
 from tsfm_core.groups import Groups
+from tsfm_core.judging import block_of, in_unit, judged_point, why_not
 from tsfm_core.records import Block, IntervalMethod, Metric
-from tsfm_core.tally import Sample, Tally
+from tsfm_core.sample import Sample
+from tsfm_core.tally import Tally
 from tsfm_core.task import Task
-from tsfm_core.units import KNOWN_UNITS, conversion_factor
+from tsfm_core.units import conversion_factor
 
 __all__ = ["VALIDATION", "Scores", "Scoring", "add_intervals", "score"]
 
@@ -85,7 +86,7 @@ class Scoring:
         self.unit = unit or task.unit
         self.sets: dict[str, Tally] = {}
         self._factor = conversion_factor(task.unit, self.unit)
-        self.metrics = tuple(_in_unit(metric, self._factor) for metric in metrics)
+        self.metrics = tuple(in_unit(metric, self._factor) for metric in metrics)
         self._item_steps = item_steps
         self._scores = Scores()
 
@@ -110,16 +111,16 @@ class Scoring:
                 self.sets[name] = tally
 
     def _judged(self, chunk: StoredChunk) -> Iterable[tuple[Metric, Block]]:
-        scaled = _block(chunk, self.task, self.unit, self._factor)
+        scaled = block_of(chunk, self.task, self.unit, self._factor)
         # grids and thresholds judge data in its own unit: 10.0 mmol/L is in range, 180.18 mg/dL is not
-        own = scaled if self.unit == self.task.unit else _block(chunk, self.task, self.task.unit, 1.0)
+        own = scaled if self.unit == self.task.unit else block_of(chunk, self.task, self.task.unit, 1.0)
         for metric in self.metrics:
             block = own if "glucose" in metric.needs else scaled
-            reason = _why_not(metric, block)
+            reason = why_not(metric, block)
             if reason:
                 self._scores.missing[metric.name] = reason
             else:
-                self._scores.points.setdefault(metric.name, _judged(metric, block))
+                self._scores.points.setdefault(metric.name, judged_point(metric, block))
                 yield metric, block
 
     def scores(self, by_source: bool = False, groups: Groups | None = None) -> Scores:
@@ -200,59 +201,3 @@ def _merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _source_of(item: str) -> str:
     return item.partition(":")[0]
-
-
-def _block(chunk: StoredChunk, task: Task, unit: str, factor: float) -> Block:
-    def scaled(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        return array.astype(np.float64) * factor
-
-    quantiles = None if chunk.quantiles is None else np.sort(scaled(chunk.quantiles), axis=1)
-    points = {} if chunk.mean is None else {"mean": scaled(chunk.mean)}
-    if quantiles is not None and 0.5 in task.quantile_levels:
-        points["median"] = quantiles[:, task.quantile_levels.index(0.5)]
-    return Block(
-        truth=scaled(chunk.truth),
-        points=points,
-        unit=unit,
-        quantiles=quantiles,
-        levels=task.quantile_levels if quantiles is not None else (),
-        scale={lag: scaled(scale) for lag, scale in chunk.scale.items()},
-        scale_squared={lag: scaled(scale) * factor for lag, scale in chunk.scale_squared.items()},
-        context=scaled(chunk.context),
-        item_id=chunk.item_id,
-        cutoff=chunk.cutoff,
-        step=task.step_seconds,
-        crossed=None
-        if chunk.quantiles is None
-        else (np.diff(chunk.quantiles, axis=1) < 0).sum(axis=1, dtype=np.float64),
-    )
-
-
-def _in_unit(metric: Metric, factor: float) -> Metric:
-    """Return a metric that judges data in their own unit with its numbers in the unit that is asked for."""
-    if factor == 1.0 or "glucose" not in metric.needs:
-        return metric
-
-    def finish(sums: Mapping[str, Any]) -> Mapping[str, Any]:
-        factors = {"target": factor, "target^2": factor**2}
-        numbers = metric.finish(sums)
-        return {name: value * factors.get(metric.units.get(name, metric.unit), 1.0) for name, value in numbers.items()}
-
-    return replace(metric, finish=finish)
-
-
-def _why_not(metric: Metric, block: Block) -> str | None:
-    if ("quantiles" in metric.needs or metric.point == "quantiles") and block.quantiles is None:
-        return "the forecasts have no quantiles"
-    if metric.point != "quantiles" and not block.points:
-        return "the forecasts have neither a mean nor the 0.5 quantile"
-    if "glucose" in metric.needs and block.unit not in KNOWN_UNITS:
-        return f"it is defined for glucose, not for {block.unit}"
-    return metric.why_not(block) if metric.why_not else None
-
-
-def _judged(metric: Metric, block: Block) -> str:
-    if metric.point == "quantiles":
-        return "quantiles"
-    given = metric.point if metric.point in block.points else next(iter(block.points))
-    return "0.5" if given == "median" else given

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from tsfm_core.data.panel import Panel
-    from tsfm_core.tally import Sample
+    from tsfm_core.sample import Sample
 
 __all__ = [
     "Block",

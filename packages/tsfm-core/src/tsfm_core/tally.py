@@ -12,39 +12,9 @@ import numpy.typing as npt
 from tsfm_core.data.store import StoredChunk
 from tsfm_core.levels import HOURS, hours_of, range_names, ranges_of
 from tsfm_core.records import Block, Metric
+from tsfm_core.sample import Array, Parts, Sample, by_person, finished
 
-__all__ = ["Sample", "Tally"]
-
-Array = npt.NDArray[Any]
-Parts = dict[str, Array]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What one metric knows of each item: all that a score, and how sure one is of it, is computed from.
-
-    :param items: ``[I]``, ascending.
-    :param sums: by part ``[I, ...]``; or, with ``rows``, columns ``[N, ...]``.
-    :param rows: ``[N]`` the place in ``items`` of each row of the columns, ascending; None: sums.
-    """
-
-    metric: Metric
-    items: tuple[str, ...]
-    sums: Mapping[str, Array]
-    rows: npt.NDArray[np.integer] | None = None
-
-    def of(self, items: npt.NDArray[np.intp] | slice) -> dict[str, float]:
-        """Return the numbers of some items together, each as often as it is named."""
-        if self.rows is None:
-            return _finished(self.metric, {name: part[items].sum(axis=0) for name, part in self.sums.items()})
-        places = np.arange(len(self.items))[items]
-        begin, end = np.searchsorted(self.rows, places), np.searchsorted(self.rows, places, side="right")
-        at = np.concatenate([np.arange(*pair) for pair in zip(begin, end, strict=True)] or [np.empty(0, np.intp)])
-        return _finished(self.metric, {name: column[at] for name, column in self.sums.items()})
-
-    def overall(self) -> dict[str, float]:
-        """Return the numbers of all items together."""
-        return self.of(slice(None))
+__all__ = ["Tally"]
 
 
 @dataclass
@@ -173,13 +143,13 @@ class Tally:
                 order = np.argsort(rows, kind="stable")
                 columns, rows = {name: column[order] for name, column in columns.items()}, rows[order]
             sample = Sample(metric, tuple(items), columns, rows)
-            return _per_item(sample) if metric.per_item else sample
+            return by_person(sample) if metric.per_item else sample
         items = sorted(kept.by_item)
         sums = {name: np.stack([kept.by_item[item][name] for item in items]) for name in kept.by_item[items[0]]}
         if metric.steps and not steps and self._item_steps:
             sums = {name: part.reshape(len(items), -1).sum(axis=1) for name, part in sums.items()}
         sample = Sample(metric, tuple(items), sums)
-        return _per_item(sample) if metric.per_item else sample
+        return by_person(sample) if metric.per_item else sample
 
     def has(self, metric: Metric) -> bool:
         """Return whether anything was added for a metric."""
@@ -199,7 +169,7 @@ class Tally:
         if any(column.ndim < 2 for column in columns.values()):
             return {}
         length = next(iter(columns.values())).shape[1]
-        rows = [_finished(metric, {name: one[:, [at]] for name, one in columns.items()}) for at in range(length)]
+        rows = [finished(metric, {name: one[:, [at]] for name, one in columns.items()}) for at in range(length)]
         return {name: [row[name] for row in rows] for name in rows[0]}
 
     def hours(self, metric: Metric) -> dict[str, dict[str, float]]:
@@ -217,24 +187,9 @@ class Tally:
         for at, name in enumerate(names):
             # of a range that a score says nothing of, all parts are 0
             if any(part[at] for part in sums.values()):
-                for number, value in _finished(metric, {key: part[at] for key, part in sums.items()}).items():
+                for number, value in finished(metric, {key: part[at] for key, part in sums.items()}).items():
                     found.setdefault(number, {})[name] = value
         return found
-
-
-def _per_item(sample: Sample) -> Sample:
-    metric = sample.metric
-    assert metric.per_item is not None
-    rows = []
-    for at in range(len(sample.items)):
-        if sample.rows is None:
-            own = {name: part[at] for name, part in sample.sums.items()}
-        else:
-            own_rows = slice(*np.searchsorted(sample.rows, [at, at + 1]))
-            own = {name: column[own_rows] for name, column in sample.sums.items()}
-        rows.append(metric.per_item(own))
-    names = list(rows[0])
-    return Sample(metric, sample.items, {name: np.array([row[name] for row in rows], np.float64) for name in names})
 
 
 def _accumulate(sums: Parts, name: str, total: Any) -> None:
@@ -252,8 +207,3 @@ def _places(items: Iterable[str]) -> dict[str, int]:
 def _stretches(ids: Array) -> npt.NDArray[np.intp]:
     """Return where a stretch of one item begins."""
     return np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1]).astype(np.intp)
-
-
-def _finished(metric: Metric, sums: Mapping[str, Any]) -> dict[str, float]:
-    with np.errstate(divide="ignore", invalid="ignore"):  # no pairs: 0 / 0 is NaN
-        return {name: float(number) for name, number in metric.finish(sums).items()}

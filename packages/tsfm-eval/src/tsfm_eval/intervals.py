@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tsfm_core import DataError, IntervalMethod
-from tsfm_core.tally import Sample
+from tsfm_core.sample import Sample
 from tsfm_eval.statistics.bootstrap import Interval, bootstrap
 from tsfm_eval.statistics.paired import paired_bootstrap
 from tsfm_eval.statistics.resampling import Finish

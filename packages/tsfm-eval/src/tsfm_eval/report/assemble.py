@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tsfm_core import DataError
-from tsfm_eval.comparison.compare import Comparison, Scored, SetComparison
+from tsfm_eval.comparison.compare import Comparison, SetComparison
+from tsfm_eval.comparison.scored import Scored
 from tsfm_eval.intervals import step_intervals
 from tsfm_eval.report.content import Drawing, Entry, MetricFact, PairRow, Statistics
 from tsfm_eval.report.gather import gather
