@@ -1,12 +1,14 @@
-"""Small runs of core's own models, scored by this package."""
+"""Small runs of core's own models, scored by this package, and the command line."""
 
 import csv
 import math
+import sys
 from datetime import datetime, timedelta
 
 import pytest
 
 import tsfm_core
+from tsfm_core.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +57,19 @@ def folds(settings):
         made.setdefault("naive", []).append(tsfm_core.backtest("naive", given))
         made.setdefault("linear", []).append(tsfm_core.train("linear", given))
     return made
+
+
+@pytest.fixture
+def tsfm(monkeypatch, capsys):
+    """``tsfm(*arguments)``: the command line in this process; its exit code and what it printed."""
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tsfm", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as left:
+            return int(left.code or 0), *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    return run

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +12,9 @@ import pytest
 
 import tsfm_core
 from tsfm_core import DataError
-from tsfm_core.cli import main
 from tsfm_core.run import Run
 from tsfm_eval.comparison.compare import compare
 from tsfm_eval.comparison.entries import Entry, find_entries
-
-
-@pytest.fixture
-def tsfm(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tsfm", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "250")
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        else:
-            code = 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def entries(**runs):

@@ -2,25 +2,10 @@
 
 import re
 import shutil
-import sys
 
 import pytest
 
 import tsfm_core
-from tsfm_core.cli import main
-
-
-@pytest.fixture
-def tsfm(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tsfm", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as left:
-            return int(left.code or 0), *capsys.readouterr()
-        return 0, *capsys.readouterr()
-
-    return run
 
 
 def test_a_comparison_holds_what_compare_says(runs, tsfm, tmp_path):
