@@ -28,6 +28,18 @@ def test_a_comparison_holds_what_compare_says(runs, tsfm, tmp_path):
     assert all((figures / f"{name}{ending}").stat().st_size > 500 for name in drawn for ending in (".svg", ".png"))
 
 
+def test_the_reference_is_what_the_others_are_set_against(runs, tsfm, tmp_path):
+    output = tmp_path / "report.html"
+    paths = [run.path for run in runs.values()]
+    chosen = ("--metric", "rmse", "--reference", "linear", "--unit", "mmol/L", "--on", "temporal_holdout")
+    code, _, err = tsfm("report", *paths, "--output", output, *chosen)
+    assert code == 0, err
+    page = output.read_text(encoding="utf-8")
+    assert "* differs from linear (" in page
+    assert "rmse, linear − naive" in page
+    assert "rmse, naive − " not in page
+
+
 def test_one_run_and_its_folds(runs, folds, tsfm, tmp_path):
     one = tmp_path / "one.html"
     assert tsfm("report", runs["linear"].path, "--output", one)[0] == 0

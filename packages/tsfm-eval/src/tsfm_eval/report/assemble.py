@@ -18,7 +18,7 @@ __all__ = ["assemble"]
 
 
 def assemble(comparison: Comparison) -> tuple[list[Entry], Statistics]:
-    """Return the entries of a report and what is said of their differences.
+    """Return the entries of a report, the reference first, and what is said of their differences.
 
     :raises RunError: for a run without scores or forecasts.
     """
@@ -33,7 +33,7 @@ def assemble(comparison: Comparison) -> tuple[list[Entry], Statistics]:
             missing=one.scores.missing,
             checked=True,
         )
-        for one in comparison.scored
+        for one in sorted(comparison.scored, key=lambda one: one.entry.label != comparison.reference)
     ]
     return entries, _statistics(comparison)
 
