@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,150 +13,11 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
+from torchkit import CONTEXT, Constant, Fitted, Net, absolute, noisy_sine, same, squared, windows_of
 
-from tsfm_core import CapabilityError, ConfigError, Job, Panel, Runtime, Task, TrainingWindows
-from tsfm_core.data.windows import WindowRule
+from tsfm_core import CapabilityError, ConfigError, Job, Runtime, TrainingWindows
 from tsfm_torch import Trainable, TrainingConfig, fit
 from tsfm_torch.trainer import Arguments
-
-CONTEXT, HORIZON = 12, 4
-
-
-def windows_of(values: np.ndarray, min_observed: float = 0.8) -> TrainingWindows:
-    """Return every window of one series."""
-    count = len(values)
-    task = Task(target="glucose", unit="mg/dL", freq="5min", context_length=CONTEXT, prediction_length=HORIZON)
-    start = np.array(["2024-01-01"], dtype="datetime64[s]")
-    panel = Panel(("a",), np.array([0, count]), start, 300, {"glucose": values.astype(np.float32)}, "mg/dL")
-    everywhere = np.ones(count, bool)
-    rule = WindowRule(max_gap=10**9, min_observed=min_observed, min_context=CONTEXT)
-    return rule.cut(panel, task, lambda part: everywhere, np.array([0]), np.array([count]))[0]
-
-
-def noisy_sine(count: int) -> np.ndarray:
-    return 100 + 20 * np.sin(np.arange(count) / 5) + np.random.default_rng(0).normal(0, 2, count)
-
-
-class Net(torch.nn.Module):
-    """A linear map with dropout."""
-
-    def __init__(self, dropout: float = 0.2) -> None:
-        super().__init__()
-        self.dropout = torch.nn.Dropout(dropout)
-        self.map = torch.nn.Linear(CONTEXT, HORIZON)
-
-    def forward(self, past: torch.Tensor) -> torch.Tensor:
-        return self.map(self.dropout(past))
-
-
-class Constant(torch.nn.Module):
-    """One number, forecast always."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.value = torch.nn.Parameter(torch.zeros(()))
-
-    def forward(self, past: torch.Tensor) -> torch.Tensor:
-        return self.value.expand(len(past), HORIZON)
-
-
-def masked(error: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    observed = torch.isfinite(truth)
-    return torch.where(observed, error, 0.0).sum() / observed.sum().clamp(min=1)
-
-
-def squared(answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    return masked((answer - batch["truth"].nan_to_num()).square(), batch["truth"])
-
-
-def absolute(answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    return masked((answer - batch["truth"].nan_to_num()).abs(), batch["truth"])
-
-
-@dataclass
-class Fitted:
-    """One training and what it left."""
-
-    module: torch.nn.Module
-    folder: Path
-    rows: list[list[int]] = field(default_factory=list)
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "training.jsonl").read_text().splitlines()]
-
-    @property
-    def steps(self) -> list[dict[str, Any]]:
-        return [line for line in self.lines if "loss" in line]
-
-    @property
-    def evaluations(self) -> list[dict[str, Any]]:
-        return [line for line in self.lines if "validation" in line]
-
-    @property
-    def weights(self) -> dict[str, np.ndarray]:
-        return {name: values.numpy() for name, values in self.module.state_dict().items()}
-
-    def stored(self, link: str) -> dict[str, np.ndarray]:
-        read = safetensors.torch.load_file(self.folder / "checkpoints" / link / "model.safetensors")
-        return {name: values.numpy() for name, values in read.items()}
-
-
-def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    return all(np.array_equal(one[name], other[name]) for name in one)
-
-
-@pytest.fixture
-def train(tmp_path: Path) -> Callable[..., Fitted]:
-    """Return a function that trains a small network; keyword arguments are keys of ``training:``."""
-    count = 0
-
-    def run(
-        data: TrainingWindows | None = None,
-        validation: TrainingWindows | None = None,
-        *,
-        module: torch.nn.Module | None = None,
-        loss: Callable[..., torch.Tensor] = squared,
-        seed: int = 0,
-        device: str = "cpu",
-        **keys: Any,
-    ) -> Fitted:
-        nonlocal count
-        count += 1
-        torch.manual_seed(0)
-        fitted = Fitted(module or Net(), tmp_path / str(count))
-
-        def batch(windows: TrainingWindows, rows: np.ndarray) -> dict[str, torch.Tensor]:
-            fitted.rows.append(rows.tolist())
-            past = (windows.inputs(rows).target - 100) / 20
-            return {"past": torch.from_numpy(past), "truth": torch.from_numpy((windows.truth(rows) - 100) / 20)}
-
-        def save(directory: Path) -> None:
-            safetensors.torch.save_file(fitted.module.state_dict(), directory / "model.safetensors")
-
-        def load(directory: Path) -> None:
-            fitted.module.load_state_dict(safetensors.torch.load_file(directory / "model.safetensors"))
-
-        job = Job(
-            training=TrainingConfig(strategy="from_scratch", **keys),
-            runtime=Runtime("from_scratch", seed=seed, device=device),
-            checkpoint_dir=fitted.folder / "checkpoints",
-            log_path=fitted.folder / "training.jsonl",
-        )
-        trainable = Trainable(
-            module=fitted.module,
-            batch=batch,
-            forward=lambda network, given: network(given["past"]),
-            loss=loss,
-            point=lambda answer: answer * 20 + 100,
-            save=save,
-            load=load,
-        )
-        fit(trainable, data or windows_of(noisy_sine(215)), validation, job)
-        return fitted
-
-    return run
-
 
 Train = Callable[..., Fitted]
 
@@ -174,14 +35,14 @@ def test_it_learns_and_leaves_what_the_contract_asks_for(train: Train) -> None:
     assert fitted.evaluations[-1]["validation"]["rmse"] < fitted.evaluations[0]["validation"]["rmse"]
     assert not fitted.module.training
     folder = fitted.folder / "checkpoints"
-    assert sorted(path.name for path in folder.iterdir()) == ["best", "last", "step_12"]
+    assert sorted(path.name for path in folder.iterdir()) == ["best", "finished.json", "last", "step_12"]
     assert same(fitted.stored("best"), fitted.weights)
 
 
 def test_nothing_but_the_backends_own_files_is_stored(train: Train) -> None:
     fitted = train(max_steps=2, save_every=1)
     files = [path.name for path in fitted.folder.rglob("*") if path.is_file()]
-    assert sorted(files) == ["model.safetensors", "training.jsonl"]  # no pickle, no training_args.bin
+    assert sorted(files) == ["finished.json", "model.safetensors", "training.jsonl"]  # no pickle, no training_args.bin
 
 
 def test_it_is_quiet_and_leaves_transformers_as_it_was(train: Train, capfd: pytest.CaptureFixture[str]) -> None:
@@ -390,6 +251,7 @@ def test_a_model_without_a_point_forecast_is_chosen_by_its_loss(tmp_path: Path, 
         point=(lambda answer: answer) if point else None,
         save=lambda folder: safetensors.torch.save_file(net.state_dict(), folder / "model.safetensors"),
         load=lambda folder: None,
+        weight=len,
         chosen_by="loss",
     )
     job = Job(

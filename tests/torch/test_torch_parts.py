@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from accelerate.data_loader import BatchSamplerShard
-from torch.utils.data import BatchSampler
 
 from tsfm_core import CapabilityError, ConfigError
-from tsfm_torch import choose_device, fixed_batches, shuffled
-from tsfm_torch.batches import ShuffledRows
+from tsfm_torch import Trainable, choose_device, fixed_batches, shuffled
+from tsfm_torch.batches import shuffled_batches
+from tsfm_torch.generators import generators, set_generators
 from tsfm_torch.journal import Journal
+from tsfm_torch.loader import WEIGHT, Loader
 from tsfm_torch.progress import progress_bar
 
 
@@ -68,10 +69,11 @@ def test_shuffling_visits_every_row_once(count: int) -> None:
 def test_the_order_depends_on_seed_and_epoch_and_on_nothing_else() -> None:
     orders = {pair: tuple(shuffled(np.arange(50), 50, *pair)) for pair in itertools.product((0, 1), (0, 1))}
     assert len(set(orders.values())) == 4
-    rows = ShuffledRows(50, seed=1)
-    rows.set_epoch(1)
-    assert tuple(rows) == orders[1, 1]
-    assert len(rows) == 50
+    batches = list(shuffled_batches(50, 8, seed=1, epoch=1))
+    assert tuple(np.concatenate(batches)) == orders[1, 1]
+    assert [len(rows) for rows in batches] == [8] * 6 + [2]
+    later = list(shuffled_batches(50, 8, seed=1, epoch=1, first=5))
+    assert [rows.tolist() for rows in later] == [rows.tolist() for rows in batches[5:]]
 
 
 def test_the_order_looks_drawn() -> None:
@@ -82,7 +84,7 @@ def test_the_order_looks_drawn() -> None:
 
 
 def test_a_trillion_rows_need_no_memory() -> None:
-    first = list(itertools.islice(ShuffledRows(10**12, seed=3), 5))
+    first = next(shuffled_batches(10**12, 5, seed=3, epoch=0)).tolist()
     assert len(set(first)) == 5
     assert all(0 <= row < 10**12 for row in first)
 
@@ -96,13 +98,39 @@ def test_fixed_batches_have_one_size() -> None:
 def test_the_journal_keeps_the_order_and_appends(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "training.jsonl"
     for step in (1, 2):
-        with Journal(path) as journal:
+        with Journal(path, over=step - 1) as journal:
             journal.step(step, 0.5, torch.tensor(0.25), 1e-3)
             journal.evaluation(step, 0.5, {"rmse": 2.0}, best=True)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [("loss" in line, "validation" in line) for line in lines] == [(True, False), (False, True)] * 2
     assert lines[0].items() >= {"step": 1, "epoch": 0.5, "loss": 0.25, "learning_rate": 1e-3}.items()
     assert lines[1].items() >= {"step": 1, "validation": {"rmse": 2.0}, "best": True}.items()
+
+
+def test_the_journal_of_a_training_that_goes_on_loses_what_came_after_its_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "training.jsonl"
+    with Journal(path) as journal:
+        for step in (1, 2, 3):
+            journal.step(step, 0.1, torch.tensor(float(step)), 1e-3)
+            journal.evaluation(step, 0.1, {"rmse": 2.0}, best=True)
+    whole = path.read_text()
+    path.write_text(whole + '{"step": 4, "lo')  # killed while it was written
+    with Journal(path, over=2) as journal:
+        journal.step(3, 0.1, torch.tensor(3.0), 1e-3)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 1, 2, 2, 3]
+    assert lines[4]["seconds"] >= lines[3]["seconds"]
+
+
+def test_every_generator_goes_on_where_it_was(tmp_path: Path) -> None:
+    def drawn() -> list[float]:
+        return [random.random(), float(np.random.normal()), float(torch.randn(()))]
+
+    np.random.normal()  # half of a pair of normal numbers is kept
+    torch.save(generators(), tmp_path / "state.pt")
+    expected = [drawn() for _ in range(3)]
+    set_generators(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert [drawn() for _ in range(3)] == expected
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
@@ -131,14 +159,24 @@ def test_the_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "2/2" in terminal.getvalue()
 
 
-@pytest.mark.parametrize(("count", "ranks"), [(1000, 2), (1003, 3), (64, 4)])
-def test_ranks_share_one_order_and_no_window_is_doubled_or_lost(count, ranks):
-    def batches_of(rank):
-        batches = BatchSampler(ShuffledRows(count, seed=5), batch_size=8, drop_last=False)
-        return list(BatchSamplerShard(batches, num_processes=ranks, process_index=rank, even_batches=False))
-
-    shares = [batches_of(rank) for rank in range(ranks)]
-    taken = [row for share in shares for batch in share for row in batch]
-    assert sorted(taken) == list(range(count))
-    whole = list(BatchSampler(ShuffledRows(count, seed=5), batch_size=8, drop_last=False))
-    assert shares[0] == whole[::ranks][: len(shares[0])]
+@pytest.mark.parametrize(("count", "world", "passes"), [(1000, 2, 1), (1003, 3, 2), (64, 4, 1), (17, 2, 4), (9, 3, 1)])
+def test_processes_share_one_order_and_no_window_is_doubled_or_lost(count: int, world: int, passes: int) -> None:
+    seen = Trainable(
+        module=torch.nn.Identity(),
+        batch=lambda windows, rows: {"rows": torch.from_numpy(rows)},
+        forward=lambda module, batch: batch,
+        loss=lambda answer, batch: torch.zeros(()),
+        point=None,
+        save=lambda folder: None,
+        load=lambda folder: None,
+        weight=lambda batch: len(batch["rows"]),
+    )
+    loaders = [Loader(seen, range(count), 5, 16, passes, rank, world) for rank in range(world)]
+    shares = [list(loader) for loader in loaders]
+    assert [len(share) for share in shares] == [len(loaders[0])] * world  # all take part in every step
+    steps = list(shuffled_batches(count, 16, seed=5, epoch=0))
+    for step, rows in enumerate(steps):
+        pieces = [piece for share in shares for piece in share[step * passes : (step + 1) * passes]]
+        counted = [row for piece in pieces if piece[WEIGHT] for row in piece["rows"].tolist()]
+        assert sorted(counted) == sorted(rows.tolist())
+        assert sum(float(piece[WEIGHT]) for piece in pieces) == len(rows)

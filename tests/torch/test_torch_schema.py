@@ -15,7 +15,8 @@ def read(text: str) -> TrainingConfig:
 
 
 def test_zero_shot_has_no_use_for_any_other_key() -> None:
-    values = {"early_stopping": {"patience": 1}, "schedule": "linear", "warmup": 0.5}
+    values: dict[str, object] = {"early_stopping": {"patience": 1}, "schedule": "linear", "warmup": 0.5}
+    values |= {"freeze": ["map.*"], "keep_optimizer": True, "gradient_checkpointing": True, "torch_compile": "inductor"}
     for key in set(TrainingConfig.model_fields) - {"strategy"}:
         value = values.get(key, 1)
         with pytest.raises(ValidationError, match=f"no use for {key}"):

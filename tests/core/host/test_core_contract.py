@@ -28,6 +28,7 @@ MAY_IMPORT = {
 #: Core's modules from the bottom up: a module imports what stands in an earlier layer, or in its own.
 LAYERS = (
     ("errors", "progress"),
+    ("stopping",),
     ("freq", "units", "zones", "files", "checkpoints", "environment", "records", "task"),
     ("config",),
     ("data",),
@@ -36,8 +37,8 @@ LAYERS = (
     ("plugins",),
     ("opening",),
     ("run", "groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
-    ("provenance", "report", "plot", "pipeline"),
-    ("api", "testing"),
+    ("provenance", "report", "plot", "launching", "pipeline", "resuming"),
+    ("api", "testing", "worker"),
     ("cli",),
 )
 LAYER_OF = {name: at for at, names in enumerate(LAYERS) for name in names}

@@ -30,6 +30,8 @@ def model_card() -> ModelCard:
         config_schema=Chronos2Section,
         training_schema=ChronosTraining,
         default_checkpoint="amazon/chronos-2",
+        precisions=("fp32", "bf16", "fp16"),
+        launchers=("ddp",),
         quantiles=True,
         past_covariates=True,
         known_covariates=True,

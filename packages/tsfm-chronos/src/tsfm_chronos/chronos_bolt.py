@@ -32,6 +32,8 @@ def model_card() -> ModelCard:
         config_schema=BoltSection,
         training_schema=ChronosTraining,
         default_checkpoint="amazon/chronos-bolt-small",
+        precisions=("fp32", "bf16", "fp16"),
+        launchers=("ddp",),
         quantiles=True,
         checkpoints=tuple(KnownCheckpoint(name, size, "Apache-2.0") for name, size in sizes.items()),
     )

@@ -33,6 +33,8 @@ def model_card() -> ModelCard:
         config_schema=T5Section,
         training_schema=T5Training,
         default_checkpoint="amazon/chronos-t5-small",
+        precisions=("fp32", "bf16", "fp16"),
+        launchers=("ddp",),
         quantiles=True,
         checkpoints=tuple(KnownCheckpoint(name, size, "Apache-2.0") for name, size in sizes.items()),
     )

@@ -76,5 +76,6 @@ def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:
         point=None if family.draws else lambda answer: median_of(network, answer),
         save=write,
         load=read,
+        weight=family.weight,
         chosen_by="loss",
     )

@@ -10,14 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tsfm_core.api import backtest, evaluate, load_run, predict, train
-    from tsfm_core.checkpoints import save_checkpoint
+    from tsfm_core.api import backtest, evaluate, load_run, predict, resume, train
+    from tsfm_core.checkpoints import link_checkpoint, save_checkpoint
     from tsfm_core.config.schema import Section
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.panel import Panel
     from tsfm_core.data.read import read_csv, read_parquet
     from tsfm_core.data.windows import TrainingWindows, WindowInputs, Windows, fill_context
-    from tsfm_core.errors import CapabilityError, ConfigError, DataError, TsfmError
+    from tsfm_core.errors import CapabilityError, ConfigError, DataError, Stopped, TsfmError
     from tsfm_core.hookspecs import ModelHooks, PluginHooks, hookimpl
     from tsfm_core.records import (
         Block,
@@ -28,23 +28,25 @@ if TYPE_CHECKING:
         IntervalMethod,
         Job,
         KnownCheckpoint,
+        Launcher,
         Metric,
         ModelCard,
         Runtime,
         Source,
     )
+    from tsfm_core.stopping import defer_stop
     from tsfm_core.task import Task
     from tsfm_core.units import conversion_factor
 
 _HOME = {
-    "api": ("backtest", "evaluate", "load_run", "predict", "train"),
-    "checkpoints": ("save_checkpoint",),
+    "api": ("backtest", "evaluate", "load_run", "predict", "resume", "train"),
+    "checkpoints": ("link_checkpoint", "save_checkpoint"),
     "config.schema": ("Section",),
     "data.forecasts": ("Forecasts",),
     "data.panel": ("Panel",),
     "data.read": ("read_csv", "read_parquet"),
     "data.windows": ("TrainingWindows", "WindowInputs", "Windows", "fill_context"),
-    "errors": ("CapabilityError", "ConfigError", "DataError", "TsfmError"),
+    "errors": ("CapabilityError", "ConfigError", "DataError", "Stopped", "TsfmError"),
     "hookspecs": ("ModelHooks", "PluginHooks", "hookimpl"),
     "records": (
         "Block",
@@ -55,11 +57,13 @@ _HOME = {
         "IntervalMethod",
         "Job",
         "KnownCheckpoint",
+        "Launcher",
         "Metric",
         "ModelCard",
         "Runtime",
         "Source",
     ),
+    "stopping": ("defer_stop",),
     "task": ("Task",),
     "units": ("conversion_factor",),
 }
@@ -78,6 +82,7 @@ __all__ = [
     "IntervalMethod",
     "Job",
     "KnownCheckpoint",
+    "Launcher",
     "Metric",
     "ModelCard",
     "ModelHooks",
@@ -86,6 +91,7 @@ __all__ = [
     "Runtime",
     "Section",
     "Source",
+    "Stopped",
     "Task",
     "TrainingWindows",
     "TsfmError",
@@ -93,13 +99,16 @@ __all__ = [
     "Windows",
     "backtest",
     "conversion_factor",
+    "defer_stop",
     "evaluate",
     "fill_context",
     "hookimpl",
+    "link_checkpoint",
     "load_run",
     "predict",
     "read_csv",
     "read_parquet",
+    "resume",
     "save_checkpoint",
     "train",
 ]

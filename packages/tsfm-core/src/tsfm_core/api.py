@@ -18,12 +18,14 @@ from tsfm_core.pipeline import CHUNK, execute, forecast_windows_of
 from tsfm_core.plugins import host
 from tsfm_core.prepare import load, window_rule
 from tsfm_core.progress import Progress, quiet
+from tsfm_core.resuming import refuse_other_config
+from tsfm_core.resuming import resume as go_on
 from tsfm_core.run import Run, find_run, is_run
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["backtest", "evaluate", "load_run", "predict", "train"]
+__all__ = ["backtest", "evaluate", "load_run", "predict", "resume", "train"]
 
 ConfigSource = str | Path | Mapping[str, Any] | None
 
@@ -43,6 +45,27 @@ def train(
     :param flags: values by dotted key, over the settings.
     """
     return execute(model, read_config(config, settings, flags), "train", argv, progress=progress)
+
+
+def resume(
+    run: Run | str | Path,
+    model: str | None = None,
+    config: ConfigSource = None,
+    settings: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    argv: Sequence[str] = (),
+    take_over: bool = False,
+    progress: Progress = quiet,
+) -> Run:
+    """Go on with a run that was killed or stopped; it ends with the bits that it would have had.
+
+    :param model: with ``config``, ``settings`` and ``flags`` may be repeated, and must then be the run's own.
+    :param take_over: also a run that another machine seems to be at: its process cannot be seen from here.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    said = config is not None or tuple(settings) or any(value is not None for value in (flags or {}).values())
+    refuse_other_config(run, model, read_config(config, settings, flags) if said else None)
+    return go_on(run, argv, take_over, progress)
 
 
 def backtest(

@@ -7,36 +7,54 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["BEST", "LAST", "save_checkpoint"]
+from tsfm_core.errors import RunError
+
+__all__ = ["BEST", "LAST", "link_checkpoint", "save_checkpoint"]
 
 LAST, BEST = "last", "best"
+
+#: What is left of a full disk: less than a file takes.
+_FULL = 2**16
 
 
 def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], best: bool) -> Path:
     """Write ``folder/step_<step>`` by ``write(directory)``; point ``last`` at it and, if it is the best, ``best``.
 
     :return: the checkpoint's directory.
+    :raises RunError: where it cannot be written, such as on a full disk; the checkpoints before it are as they were.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final, aside = folder / f"step_{step}", folder / f".step_{step}.tmp"
     for stale in (final, aside):
         if stale.exists():
             shutil.rmtree(stale)
-    aside.mkdir()
-    write(aside)
-    for file in aside.rglob("*"):
-        if file.is_file():
-            _sync(file)
+    try:
+        aside.mkdir()
+        write(aside)
+        for path in (*aside.rglob("*"), aside):
+            _sync(path)
+    except Exception as error:
+        full = shutil.disk_usage(folder).free < _FULL
+        shutil.rmtree(aside, ignore_errors=True)
+        if not (full or isinstance(error, OSError)):
+            raise
+        said = "the disk is full" if full else " ".join(str(error).split())
+        before = (folder / LAST).resolve().name if (folder / LAST).exists() else None
+        whole = f"{before}, the checkpoint before it, is whole" if before else "there is no checkpoint before it"
+        raise RunError(
+            f"{final} could not be written: {said}; {whole}", "make room, then tsfm train --resume goes on from there"
+        ) from error
     aside.rename(final)
-    _link(folder / LAST, final.name)
+    link_checkpoint(folder, LAST, final.name)
     if best:
-        _link(folder / BEST, final.name)
+        link_checkpoint(folder, BEST, final.name)
     _sync(folder)
     return final
 
 
-def _link(link: Path, target: str) -> None:
-    aside = link.with_name(f".{link.name}.tmp")
+def link_checkpoint(folder: Path, name: str, target: str) -> None:
+    """Point ``folder/<name>`` at the checkpoint ``target`` beside it: at any moment at the old one or the new one."""
+    link, aside = folder / name, folder / f".{name}.tmp"
     aside.unlink(missing_ok=True)
     aside.symlink_to(target)
     aside.rename(link)

@@ -9,7 +9,8 @@
     │   └── UnknownModelError
     ├── CapabilityError     a task that this model cannot serve
     ├── ForecastError       what a model returned does not fit the windows it was given
-    └── RunError            a run directory
+    ├── RunError            a run directory
+    └── Stopped             a run that was told to stop, and can be resumed
 
 Only ``main()`` prints them. Anything else that is raised is a bug and keeps its traceback.
 """
@@ -25,6 +26,7 @@ __all__ = [
     "ForecastError",
     "PluginError",
     "RunError",
+    "Stopped",
     "TsfmError",
     "UnknownModelError",
     "did_you_mean",
@@ -70,6 +72,10 @@ class ForecastError(TsfmError):
 
 class RunError(TsfmError):
     """A run directory that is missing, incomplete or of another protocol."""
+
+
+class Stopped(TsfmError):
+    """A run that a signal has ended; it can be resumed."""
 
 
 def did_you_mean(value: object, options: Iterable[str]) -> str | None:

@@ -14,7 +14,17 @@ import pluggy
 if TYPE_CHECKING:
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.windows import Windows
-    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, IntervalMethod, Job, Metric, ModelCard, Runtime
+    from tsfm_core.records import (
+        Dataset,
+        EvaluationProtocol,
+        Feature,
+        IntervalMethod,
+        Job,
+        Launcher,
+        Metric,
+        ModelCard,
+        Runtime,
+    )
     from tsfm_core.task import Task
 
 __all__ = ["PROJECT", "ModelHooks", "PluginHooks", "hookimpl", "hookspec"]
@@ -98,6 +108,11 @@ class PluginHooks(Protocol):
     @hookspec
     def protocols(self) -> list[EvaluationProtocol]:
         """Return ways to cut test windows for ``evaluation.protocol``."""
+        raise NotImplementedError
+
+    @hookspec
+    def launchers(self) -> list[Launcher]:
+        """Return ways to train a model in several processes, for ``runtime.distributed``."""
         raise NotImplementedError
 
     @hookspec

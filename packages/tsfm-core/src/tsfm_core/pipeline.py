@@ -6,6 +6,7 @@ import csv
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,20 +15,30 @@ from tsfm_core.config.resolve import Resolved
 from tsfm_core.data.forecasts import Forecasts, check_forecasts
 from tsfm_core.data.store import ForecastFile, ForecastWriter
 from tsfm_core.data.windows import TrainingWindows, Windows
-from tsfm_core.errors import TsfmError
+from tsfm_core.errors import Stopped, TsfmError
 from tsfm_core.files import atomic, write_json, write_text
 from tsfm_core.freq import day_steps
+from tsfm_core.launching import launch
 from tsfm_core.metrics import Scores, score
 from tsfm_core.plugins import host
-from tsfm_core.prepare import Loaded, Prepared, every_training_window, load, prepare, require_training_windows
+from tsfm_core.prepare import (
+    Loaded,
+    Prepared,
+    check_processes,
+    every_training_window,
+    load,
+    prepare,
+    require_training_windows,
+)
 from tsfm_core.progress import Progress, quiet
 from tsfm_core.provenance import refuse_seen_windows, run_facts
 from tsfm_core.records import Job, Metric
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
+from tsfm_core.stopping import stoppable
 from tsfm_core.task import Task
 
-__all__ = ["CHUNK", "execute", "forecast_windows_of", "write_forecasts"]
+__all__ = ["CHUNK", "Ready", "carry_out", "execute", "forecast_windows_of", "make_ready", "work", "write_forecasts"]
 
 #: Windows that one call of predict gets at most.
 CHUNK = 65_536
@@ -46,37 +57,90 @@ def execute(
     :param command: ``train`` or ``backtest``.
     :param parent: the run whose model is tested, if it is one.
     """
+    ready = make_ready(name, resolved, command, from_run=parent is not None)
+    if parent:
+        refuse_seen_windows(parent, ready.prepared)
+    facts = run_facts(ready.loaded, ready.prepared, resolved, command, argv, parent)
+    run = Run.create(Path(resolved.config.output.root), name, resolved.config.experiment, facts, resolved.stored())
+    with stoppable(), run.claimed() as claim:
+        for one in ready.prepared.quality.notes:
+            run.log(f"data: {one['item_id'] or 'all'}: {one['what']}" + (f": {one['rows']:,}" if one["rows"] else ""))
+        carry_out(run, ready, claim, progress)
+    return run
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that can begin: everything is checked, nothing of it is written.
+
+    :param loaded: the model as training begins with it, or as it forecasts where nothing is trained.
+    """
+
+    resolved: Resolved
+    command: str
+    loaded: Loaded
+    prepared: Prepared
+    metrics: Sequence[Metric]
+
+
+def make_ready(name: str, resolved: Resolved, command: str, from_run: bool = False) -> Ready:
+    """Check a configuration, load the model and cut the data.
+
+    :param from_run: whether the checkpoint is one that a run has trained.
+    """
     config = resolved.config
     host().model(name)
     metrics = [host().metric(metric) for metric in config.evaluation.metrics]
     for baseline in config.evaluation.baselines:
         host().model(baseline)
-    loaded = load(name, resolved, command, from_run=parent is not None)
+    loaded = load(name, resolved, command, from_run)
     prepared = prepare(config, loaded.task, command)
     if command == "train":
         require_training_windows(prepared, bool(config.split and config.split.validation))
-    if parent:
-        refuse_seen_windows(parent, prepared)
-    facts = run_facts(loaded, prepared, resolved, command, argv, parent)
-    run = Run.create(Path(config.output.root), name, config.experiment, facts, resolved.stored())
-    for one in prepared.quality.notes:
-        run.log(f"data: {one['item_id'] or 'all'}: {one['what']}" + (f": {one['rows']:,}" if one["rows"] else ""))
-    with _status(run, resolved) as timings:
+    return Ready(resolved, command, loaded, prepared, metrics)
+
+
+def carry_out(run: Run, ready: Ready, claim: int, progress: Progress = quiet, resume: bool = False) -> None:
+    """Carry out all that a run of this directory still has to do, and keep its status true meanwhile.
+
+    :param claim: what :meth:`Run.claimed` gave.
+    :param resume: whether something of it may be there already.
+    """
+    config = ready.resolved.config
+    with _status(run, ready.resolved):
+        launcher = check_processes(ready.loaded.backend, config, ready.command)
+        if launcher is None:
+            work(run, ready, progress, resume)
+        else:
+            launch(run, host().launcher(launcher), config.runtime.nproc, claim, resume)
+
+
+def work(run: Run, ready: Ready, progress: Progress = quiet, resume: bool = False, writes: bool = True) -> None:
+    """Train (or not), forecast and score, in this process or in one of those that share a training.
+
+    :param writes: whether this is the one that writes; the others are done when the training is.
+    """
+    loaded, prepared = ready.loaded, ready.prepared
+    config = ready.resolved.config
+    timings: dict[str, float] = {}
+    model = loaded.model
+    if ready.command == "train":
         with _timed(timings, "train"):
-            model = _train(loaded, prepared, run) if command == "train" else loaded.model
-        seasonality = config.evaluation.seasonality or day_steps(loaded.task.step_seconds)
-        with _timed(timings, "predict"):
-            digest = write_forecasts(run.forecasts_path, loaded, model, prepared.sets, seasonality, metrics, progress)
-        with _timed(timings, "score"):
-            file = ForecastFile(run.forecasts_path)
-            scores = score(file.chunks(), loaded.task, metrics, by_source="sources" in prepared.panel.provenance)
-        with _timed(timings, "baselines"):
-            beside, skipped = _baselines(resolved, loaded, prepared, metrics, seasonality, progress)
-        run.update(protocol_digest=digest, timings=timings)
-        _write_scores(run, loaded.task, scores, beside, skipped)
-        # last but for the status: a run that says it is completed has everything
-        write_text(run.results_path, as_text(results(run, "completed")))
-    return run
+            model = _train(loaded, prepared, run, resume)
+    if not writes:
+        return
+    seasonality = config.evaluation.seasonality or day_steps(loaded.task.step_seconds)
+    with _timed(timings, "predict"):
+        digest = write_forecasts(run.forecasts_path, loaded, model, prepared.sets, seasonality, ready.metrics, progress)
+    with _timed(timings, "score"):
+        file = ForecastFile(run.forecasts_path)
+        scores = score(file.chunks(), loaded.task, ready.metrics, by_source="sources" in prepared.panel.provenance)
+    with _timed(timings, "baselines"):
+        beside, skipped = _baselines(ready.resolved, loaded, prepared, ready.metrics, seasonality, progress)
+    run.update(protocol_digest=digest, timings=timings)
+    _write_scores(run, loaded.task, scores, beside, skipped)
+    # last but for the status: a run that says it is completed has everything
+    write_text(run.results_path, as_text(results(run, "completed")))
 
 
 def forecast_windows_of(loaded: Loaded, model: Any, windows: Windows) -> Forecasts:
@@ -107,14 +171,14 @@ def write_forecasts(
         return writer.protocol_digest([f"{metric.name}: {metric.definition}" for metric in metrics])
 
 
-def _train(loaded: Loaded, prepared: Prepared, run: Run) -> Any:
+def _train(loaded: Loaded, prepared: Prepared, run: Run, resume: bool) -> Any:
     backend, task = loaded.backend, loaded.task
     run.log(f"training {backend.name} ({loaded.strategy}) on {len(prepared.train):,} windows")
     data = backend.prepare_data(loaded.model, prepared.train, task)
     validation = None
     if prepared.validation is not None:
         validation = backend.prepare_data(loaded.model, prepared.validation, task)
-    job = Job(loaded.sections["training"], loaded.runtime, run.checkpoints, run.training_log)
+    job = Job(loaded.sections["training"], loaded.runtime, run.checkpoints, run.training_log, resume)
     return backend.train(loaded.model, data, validation, job)
 
 
@@ -184,17 +248,20 @@ def _write_scores(
 
 
 @contextmanager
-def _status(run: Run, resolved: Resolved) -> Iterator[dict[str, float]]:
-    timings: dict[str, float] = {}
+def _status(run: Run, resolved: Resolved) -> Iterator[None]:
     run.update(status="running")
     try:
-        yield timings
+        yield
     except KeyboardInterrupt:
-        run.update(status="interrupted", timings=timings)
+        run.update(status="interrupted")
         raise
+    except Stopped as error:
+        run.update(status="interrupted")
+        run.log(error.message)
+        raise Stopped(error.message, f"tsfm train --resume {run.path} goes on from there") from error
     except BaseException as error:
         said = resolved.hidden(str(error) or type(error).__name__)
-        run.update(status="failed", error=said, timings=timings)
+        run.update(status="failed", error=said)
         run.log(f"failed: {said}")
         raise
     run.update(status="completed")

@@ -29,7 +29,7 @@ from tsfm_core.errors import PluginError, TsfmError, UnknownModelError, did_you_
 from tsfm_core.hookspecs import PROJECT, ModelHooks, PluginHooks
 
 if TYPE_CHECKING:
-    from tsfm_core.records import Dataset, EvaluationProtocol, IntervalMethod, Metric, ModelCard
+    from tsfm_core.records import Dataset, EvaluationProtocol, IntervalMethod, Launcher, Metric, ModelCard
 
 __all__ = [
     "INSTALL_HINTS",
@@ -147,6 +147,11 @@ class Registry:
     def protocol(self, name: str) -> EvaluationProtocol:
         """Return the evaluation protocol of that name; errors as in :meth:`metric`."""
         found: EvaluationProtocol = self._pick("protocols", name, None)
+        return found
+
+    def launcher(self, name: str) -> Launcher:
+        """Return the launcher of that name; errors as in :meth:`metric`."""
+        found: Launcher = self._pick("launchers", name, None)
         return found
 
     def contributions(self, verb: str) -> dict[str, list[tuple[str, Any]]]:

@@ -91,9 +91,35 @@ def load(name: str, resolved: Resolved, command: str, from_run: bool = False) ->
     checkpoint = None if strategy == "from_scratch" and command == "train" else given or card.default_checkpoint
     size = config.runtime.batch_size
     now: Strategy = strategy if command == "train" else "zero_shot"
-    runtime = Runtime(now, config.seed, config.runtime.device, None if size == "auto" else size)
+    check_processes(backend, config, command)
+    precision = config.runtime.precision
+    if precision != "fp32" and (command != "train" or precision not in card.precisions):
+        why = f"tsfm {command} trains nothing" if command != "train" else f"{name} trains in {listing(card.precisions)}"
+        raise CapabilityError(f"runtime.precision is {precision}, and {why}", "set it to fp32, or leave it out")
+    runtime = Runtime(now, config.seed, config.runtime.device, None if size == "auto" else size, precision)
     loaded = backend.load_model(model, task, checkpoint, runtime)
     return Loaded(backend, loaded, task, runtime, strategy, checkpoint, {"model": model, "training": training})
+
+
+def check_processes(backend: Backend, config: Config, command: str) -> str | None:
+    """Return the name of the launcher that ``runtime`` asks for, or None for one process.
+
+    :raises CapabilityError: for a command or a model that computes in one process, or a launcher that it does not know.
+    """
+    wanted, ways = config.runtime.distributed, backend.card.launchers
+    if config.runtime.nproc == 1:
+        if wanted == "auto":
+            return None
+        raise CapabilityError(f"runtime.distributed is {wanted!r}, and runtime.nproc 1", "set runtime.nproc (--nproc)")
+    if command != "train" or not ways:
+        what = f"tsfm {command}" if command != "train" else f"a training of {backend.name}"
+        raise CapabilityError(f"runtime.nproc is {config.runtime.nproc}, and {what} is one process", "leave it out")
+    if wanted != "auto" and wanted not in ways:
+        hint = f"it offers {listing(ways)}" + (
+            "; its weights fit one device: nothing needs to be sharded" if wanted in ("fsdp", "deepspeed") else ""
+        )
+        raise CapabilityError(f"{backend.name} is not trained by the launcher {wanted!r}", hint)
+    return ways[0] if wanted == "auto" else wanted
 
 
 def prepare(config: Config, task: Task, command: str) -> Prepared:

@@ -25,14 +25,17 @@ __all__ = [
     "IntervalMethod",
     "Job",
     "KnownCheckpoint",
+    "Launcher",
     "Metric",
     "ModelCard",
+    "Precision",
     "Runtime",
     "Source",
     "Strategy",
 ]
 
 Strategy = Literal["zero_shot", "full", "lora", "from_scratch"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class ModelCard:
     :param longest_context: in steps; None: no limit that is known without a checkpoint.
     :param longest_prediction: likewise.
     :param checkpoints: published ones, for ``tsfm models show``.
+    :param precisions: what ``runtime.precision`` may say.
+    :param launchers: by which its training runs in several processes.
     :param config_schema: pydantic class of the ``model:`` section, without ``checkpoint``. A key ``ignore_covariates``
         that is true there takes the covariates out of the task.
     :param training_schema: pydantic class of the ``training:`` section.
@@ -82,6 +87,8 @@ class ModelCard:
     longest_prediction: int | None = None
     categorical_covariates: bool = False
     checkpoints: tuple[KnownCheckpoint, ...] = ()
+    precisions: tuple[Precision, ...] = ("fp32",)
+    launchers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,12 +99,14 @@ class Runtime:
     :param seed: of everything that is drawn.
     :param device: ``runtime.device``: auto, cpu, cuda or cuda:N.
     :param batch_size: windows per forward pass; None: the backend's own choice.
+    :param precision: of the numbers that a training computes with; weights and forecasts are float32.
     """
 
     strategy: Strategy = "zero_shot"
     seed: int = 0
     device: str = "auto"
     batch_size: int | None = None
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -108,12 +117,29 @@ class Job:
     :param runtime: as ``load_model`` got it.
     :param checkpoint_dir: where ``train`` leaves ``step_<n>/`` and the links ``last`` and ``best``.
     :param log_path: a JSON-lines file, one object for each step or evaluation.
+    :param resume: whether to go on from ``last`` in ``checkpoint_dir``, if it is there, as if nothing had been between.
     """
 
     training: Any
     runtime: Runtime
     checkpoint_dir: Path
     log_path: Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A way to train one model in several processes, which share one run directory.
+
+    :param name: what ``runtime.distributed`` says.
+    :param command: from the number of processes to the words that stand before ``-m tsfm_core.worker RUN``. Each
+        process finds its number, from 0 on, in the variable RANK.
+    :param environment: variables that the processes get beside this one's.
+    """
+
+    name: str
+    command: Callable[[int], Sequence[str]]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +21,7 @@ from tsfm_core.checkpoints import BEST
 from tsfm_core.errors import RunError, did_you_mean, listing
 from tsfm_core.files import write_json, write_text
 
-__all__ = ["Run", "find_run", "is_run", "list_runs", "runs_of"]
+__all__ = ["Run", "find_run", "is_run", "list_runs", "runs_of", "this_process"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,9 @@ class Run:
         # whole under its name or not there: a run that is killed while it is made leaves nothing that lies
         run = cls(parent / f".{name}.{uuid4().hex}")
         (run.path / "logs").mkdir(parents=True)
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())}
         created = stamp.isoformat(timespec="seconds")
         write_text(run.config_path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-        write_json(run.path / "run.json", {"status": "created", "created": created, "owner": owner, **facts})
+        write_json(run.path / "run.json", {"status": "created", "created": created, "owner": this_process(), **facts})
         return cls(_rename(run.path, parent / name))
 
     def __str__(self) -> str:
@@ -77,6 +78,16 @@ class Run:
     def training_log(self) -> Path:
         """Return logs/training.jsonl."""
         return self.path / "logs" / "training.jsonl"
+
+    @property
+    def ranks(self) -> Path:
+        """Return logs/ranks: what each process of a training in several has ended with."""
+        return self.path / "logs" / "ranks"
+
+    @property
+    def launcher_log(self) -> Path:
+        """Return logs/launcher.txt: what these processes have printed."""
+        return self.path / "logs" / "launcher.txt"
 
     @property
     def results_path(self) -> Path:
@@ -127,6 +138,23 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.metrics_path} cannot be read: {error}") from error
         return metrics
+
+    @contextmanager
+    def claimed(self) -> Iterator[int]:
+        """Hold this run inside: one process at a time carries it out, and the kernel lets go when it dies.
+
+        :return: the file descriptor that holds it; a process that inherits it holds the run too.
+        :raises RunError: where another process holds it.
+        """
+        handle = os.open(self.path / "logs", os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(f"{self.path} is being carried out by another process", "wait for it") from error
+            yield handle
+        finally:
+            os.close(handle)
 
     def update(self, **facts: Any) -> None:
         """Change some facts of run.json."""
@@ -180,6 +208,11 @@ def _rename(aside: Path, wanted: Path) -> Path:
                 raise
         number += 1
         path = wanted.with_name(f"{wanted.name}-{number}")
+
+
+def this_process() -> dict[str, Any]:
+    """Return what names this process for as long as it lives: what run.json calls its owner."""
+    return {"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())}
 
 
 def _process_start(pid: int) -> str | None:

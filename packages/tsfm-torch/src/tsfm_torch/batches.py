@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import torch.utils.data
 
-__all__ = ["RowNumbers", "ShuffledRows", "fixed_batches", "shuffled"]
+__all__ = ["fixed_batches", "shuffled", "shuffled_batches"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -27,36 +26,15 @@ def fixed_batches(count: int, size: int) -> Iterator[tuple[Rows, int]]:
         yield np.minimum(np.arange(start, start + size), count - 1), kept
 
 
-class RowNumbers(torch.utils.data.Dataset[int]):
-    """A data set whose items are their own numbers: the collator gathers whole batches."""
+def shuffled_batches(count: int, size: int, seed: int, epoch: int, first: int = 0) -> Iterator[Rows]:
+    """Yield the rows of one epoch in batches of ``size``, from batch ``first`` on; the last one may be shorter.
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, row: int) -> int:
-        return row
-
-
-class ShuffledRows(torch.utils.data.Sampler[int]):
-    """Every row once an epoch, in an order that depends on seed and epoch alone."""
-
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed, self._epoch = count, seed, 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        for start in range(0, self._count, _AT_ONCE):
-            places = np.arange(start, min(start + _AT_ONCE, self._count))
-            yield from shuffled(places, self._count, self._seed, self._epoch).tolist()
+    Every row comes once, in an order that depends on seed and epoch alone.
+    """
+    together = size * max(1, _AT_ONCE // size)
+    for start in range(first * size, count, together):
+        rows = shuffled(np.arange(start, min(start + together, count)), count, seed, epoch)
+        yield from (rows[at : at + size] for at in range(0, len(rows), size))
 
 
 def shuffled(places: Rows, count: int, seed: int, epoch: int) -> Rows:

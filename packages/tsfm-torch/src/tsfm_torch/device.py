@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ def choose_device(name: str) -> torch.device:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not gpus):
         return torch.device("cpu")
-    wanted = int(match[1] or 0)
+    # where several processes train together, each has its own
+    wanted = int(match[1] or os.environ.get("LOCAL_RANK", 0))
     if wanted >= gpus:
         there = (
             f"this machine has {gpus} GPU{'s' * (gpus != 1)} that torch can use" if gpus else "torch finds no GPU here"

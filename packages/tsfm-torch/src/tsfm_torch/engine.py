@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import torch
 import transformers
 
-from tsfm_core import ConfigError, Job, TrainingWindows
+from tsfm_core import CapabilityError, ConfigError, Job, Stopped, TrainingWindows, defer_stop
+from tsfm_core.errors import did_you_mean
+from tsfm_torch import processes
 from tsfm_torch.device import choose_device
+from tsfm_torch.freezing import frozen
 from tsfm_torch.journal import Journal
+from tsfm_torch.loader import Loader
 from tsfm_torch.progress import progress_bar
+from tsfm_torch.quiet import quietly
+from tsfm_torch.recomputing import recomputing
 from tsfm_torch.schema import TrainingConfig
+from tsfm_torch.state import Choice, begin_again, finish, finished
 from tsfm_torch.trainable import Trainable
 from tsfm_torch.trainer import Arguments, EngineTrainer
 
@@ -26,12 +35,13 @@ def fit(trainable: Trainable, data: TrainingWindows, validation: TrainingWindows
     """Train ``trainable.module`` in place; afterwards it holds the best weights and is in eval mode.
 
     Everything that is drawn (dropout, order of the windows) comes from ``job.runtime.seed``: the same seed gives the
-    same bits on a CPU with the same number of threads. Leaves ``step_<n>/`` for the latest and the best checkpoint in
-    ``job.checkpoint_dir``, the links ``last`` and ``best``, and ``job.log_path``. Without validation windows the latest
-    checkpoint is the best.
+    same bits on a CPU with the same number of threads, also where the training was killed and goes on (``job.resume``).
+    Leaves ``step_<n>/`` for the latest and the best checkpoint in ``job.checkpoint_dir``, the links ``last`` and
+    ``best``, and ``job.log_path``. Without validation windows the latest checkpoint is the best.
 
     :raises ConfigError: for early stopping without validation windows, or a loss that is not finite.
-    :raises CapabilityError: for a device that is not there.
+    :raises CapabilityError: for a device that is not there, or what this network or device cannot do.
+    :raises Stopped: where a signal has come; a checkpoint has been written.
     """
     training: TrainingConfig = job.training
     if validation is not None and not len(validation):
@@ -42,26 +52,79 @@ def fit(trainable: Trainable, data: TrainingWindows, validation: TrainingWindows
             "set split.validation to a share such as 0.1, or early_stopping to null",
         )
     device = choose_device(job.runtime.device)
-    per_epoch = math.ceil(len(data) / training.batch_size)
-    steps = min(training.num_epochs * per_epoch, training.max_steps or math.inf)
-    with _quiet_transformers(), Journal(job.log_path) as journal, progress_bar("training", int(steps)) as show:
+    best = finished(job.checkpoint_dir) if job.resume else None
+    if best is None:
+        best = _train(trainable, data, validation, job, device)
+    trainable.load(best)
+    trainable.module.eval()
+
+
+def _train(
+    trainable: Trainable,
+    data: TrainingWindows,
+    validation: TrainingWindows | None,
+    job: Job,
+    device: torch.device,
+) -> Path:
+    """Train to the end, and return the best checkpoint."""
+    training: TrainingConfig = job.training
+    choice = Choice(training, trainable.chosen_by)
+    state = begin_again(job.checkpoint_dir, choice) if job.resume else None
+    over = _steps_over(state)
+    loader = Loader(
+        trainable, data, job.runtime.seed, training.batch_size, training.gradient_accumulation_steps, begin=over
+    )
+    steps = int(min(training.num_epochs * loader.steps, training.max_steps or math.inf))
+    with ExitStack() as during:
+        during.enter_context(_quiet_transformers())
+        with quietly():
+            arguments = _arguments(job, steps, device)
+            assert arguments.device == device
+        loader.rank, loader.world = processes.rank(), processes.count()  # Trainer's arguments have joined them
+        first = loader.rank == 0
+        during.enter_context(frozen(trainable.module, training.freeze))
+        during.enter_context(recomputing(trainable.module, training.gradient_checkpointing))
+        journal = during.enter_context(Journal(job.log_path if first else None, over))
+        show = during.enter_context(progress_bar("training", steps))
+        stop = during.enter_context(defer_stop())
         trainer = EngineTrainer(
             trainable,
-            data,
+            loader,
             validation,
             job,
-            _arguments(job, int(steps), device),
-            every=training.save_every or per_epoch,
+            arguments,
+            choice,
+            every=training.save_every or loader.steps,
             journal=journal,
             show=show,
+            stop=stop,
         )
-        trainer.train()
-    trainable.load(job.checkpoint_dir / "best")
-    trainable.module.eval()
+        if over < steps and not choice.is_enough:
+            with _compiling(training.torch_compile):
+                trainer.train(resume_from_checkpoint=str(state) if state else None)
+            # autocast has been put around its forward pass
+            trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+        if trainer.stopped and trainer.state.global_step < steps and not choice.is_enough:
+            raise Stopped(f"stopped by {trainer.stopped} after step {trainer.state.global_step} of {steps}")
+        if first:
+            finish(job.checkpoint_dir, choice.best_step, training.keep_optimizer)
+        processes.part()
+    return job.checkpoint_dir / f"step_{choice.best_step}"
+
+
+def _steps_over(state: Path | None) -> int:
+    if state is None:
+        return 0
+    over: int = json.loads((state / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
+    return over
 
 
 def _arguments(job: Job, steps: int, device: torch.device) -> Arguments:
     training: TrainingConfig = job.training
+    precision = job.runtime.precision
+    if precision == "fp16" and device.type == "cpu":
+        # Trainer would compute in float32 without a word
+        raise CapabilityError("runtime.precision is fp16, which a CPU does not train in", "set it to bf16 or fp32")
     return Arguments(
         output_dir=str(job.checkpoint_dir),
         one_device=str(device),
@@ -70,14 +133,20 @@ def _arguments(job: Job, steps: int, device: torch.device) -> Arguments:
         max_steps=steps,
         per_device_train_batch_size=training.batch_size,
         per_device_eval_batch_size=job.runtime.batch_size or _EVALUATION_BATCH,
+        gradient_accumulation_steps=training.gradient_accumulation_steps,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
         # the schedule that transformers calls constant has no warm-up
         lr_scheduler_type={"constant": "constant_with_warmup"}.get(training.schedule, training.schedule),
         warmup_steps=math.ceil(training.warmup * steps),
         optim="adamw_torch_fused",
-        max_grad_norm=0.0,
+        max_grad_norm=training.max_grad_norm or 0.0,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        torch_compile_backend=_compiler(training.torch_compile),
         # what follows is done by EngineTrainer, or not at all
+        ignore_data_skip=True,
+        average_tokens_across_devices=False,
         logging_strategy="no",
         eval_strategy="no",
         save_strategy="no",
@@ -88,6 +157,32 @@ def _arguments(job: Job, steps: int, device: torch.device) -> Arguments:
         dataloader_pin_memory=device.type == "cuda",
         log_level="error",
     )
+
+
+def _compiler(backend: str | None) -> str | None:
+    """Return the backend of torch.compile, which must be one."""
+    if backend is not None and backend not in torch.compiler.list_backends(exclude_tags=()):
+        near = did_you_mean(backend, torch.compiler.list_backends())
+        raise ConfigError(f"training.torch_compile is {backend!r}, no backend of torch.compile", near or "try inductor")
+    return backend
+
+
+@contextmanager
+def _compiling(backend: str | None) -> Iterator[None]:
+    """Say in a sentence where the network cannot be compiled."""
+    if backend is None:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        said = " ".join(str(error).partition("\n\n")[0].split())
+        raise CapabilityError(
+            f"training.torch_compile is {backend!r}, which cannot compile this network here: {said}",
+            "install what it needs, such as a C++ compiler, or leave it out",
+        ) from error
 
 
 @contextmanager

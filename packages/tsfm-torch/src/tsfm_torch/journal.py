@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,14 +21,23 @@ _SECONDS_BETWEEN_READS = 1.0
 
 
 class Journal:
-    """Appends lines to ``path`` and keeps the losses that are not written yet on their device."""
+    """Appends lines to ``path`` and keeps the losses that are not written yet on their device.
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+    :param path: None: of a process that does not write.
+    :param over: how many steps a training has behind it that goes on; lines of later ones, which a kill has left, are
+        cut off, and the seconds go on from the last line that stays.
+    """
+
+    def __init__(self, path: Path | None, over: int = 0) -> None:
+        seconds = 0.0
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            seconds = _cut(path, over)
+        self._file = (path or Path(os.devnull)).open("a", encoding="utf-8")
         self._waiting: list[dict[str, Any]] = []
         self._losses: list[torch.Tensor] = []
-        self._started = self._read = time.monotonic()
+        self._read = time.monotonic()
+        self._started = self._read - seconds
 
     def __enter__(self) -> Self:
         return self
@@ -75,3 +85,22 @@ class Journal:
     def _write(self, lines: list[dict[str, Any]]) -> None:
         self._file.write("".join(f"{json.dumps(line)}\n" for line in lines))
         self._file.flush()
+
+
+def _cut(path: Path, over: int) -> float:
+    """Leave the lines of the first ``over`` steps; return the seconds that the last of them says."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    kept: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            one = json.loads(line)
+        except ValueError:  # a kill has come while it was written
+            break
+        if one["step"] > over:
+            break
+        kept.append(one)
+    if len(kept) < len(lines):
+        aside = path.with_name(f".{path.name}.tmp")
+        aside.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
+        aside.rename(path)
+    return float(kept[-1]["seconds"]) if kept else 0.0

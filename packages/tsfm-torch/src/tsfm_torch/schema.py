@@ -48,12 +48,42 @@ class TrainingConfig(Section):
     save_every: int | None = Field(
         default=None, ge=1, description="steps between evaluations, each with a checkpoint; null: after each epoch"
     )
+    keep_every: int | None = Field(
+        default=None, ge=1, description="keep the checkpoints of every so many steps too, beside the last and the best"
+    )
+    keep_optimizer: bool = Field(
+        default=False, description="keep what a training goes on from, optimizer and all, after it has come to its end"
+    )
+    gradient_accumulation_steps: int = Field(
+        default=1, ge=1, description="forward passes that the windows of one step are shared among, to save memory"
+    )
+    max_grad_norm: float | None = Field(
+        default=None, gt=0, description="clip gradients to this norm, over all weights; null: they are not clipped"
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="compute activations twice rather than keep them: less memory, more time"
+    )
+    torch_compile: str | None = Field(
+        default=None, description="backend of torch.compile, such as inductor; null: the network is not compiled"
+    )
+    freeze: tuple[str, ...] = Field(
+        default=(), description="patterns such as backbone.*: weights with such names stay as they are"
+    )
 
     @model_validator(mode="after")
     def _nothing_without_use(self) -> Self:
         given = sorted(self.model_fields_set - {"strategy"})
         if self.strategy == "zero_shot" and given:
             raise ValueError(f"zero_shot trains nothing and has no use for {', '.join(given)}; set strategy to full")
+        return self
+
+    @model_validator(mode="after")
+    def _a_window_for_each_pass(self) -> Self:
+        if self.gradient_accumulation_steps > self.batch_size:
+            raise ValueError(
+                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}, and a step has only "
+                f"{self.batch_size} windows"
+            )
         return self
 
     @model_serializer(mode="wrap")

@@ -31,6 +31,8 @@ class Trainable:
         validation judges the loss alone.
     :param save: write a checkpoint into an empty directory.
     :param load: read such a directory's weights back into ``module``.
+    :param weight: how many terms the loss of a batch is the mean over: where a step is cut into pieces, each counts as
+        much as its terms.
     :param chosen_by: the validation score that the best checkpoint has lowest, where early stopping names none.
     """
 
@@ -41,4 +43,5 @@ class Trainable:
     point: Callable[[Any], Tensor] | None
     save: Callable[[Path], None]
     load: Callable[[Path], None]
+    weight: Callable[[Batch], float | Tensor]
     chosen_by: Literal["rmse", "mae", "loss"] = "rmse"

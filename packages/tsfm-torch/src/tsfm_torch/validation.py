@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tsfm_core import ConfigError, TrainingWindows
+from tsfm_torch.processes import count, rank, sum_of
 from tsfm_torch.trainable import Trainable
 
 __all__ = ["evaluate"]
@@ -23,7 +24,8 @@ def evaluate(trainable: Trainable, windows: TrainingWindows, batch_size: int, de
     module = trainable.module
     module.eval()
     with torch.inference_mode():
-        for start in range(0, len(windows), batch_size):
+        # each process takes every n-th batch
+        for start in range(rank() * batch_size, len(windows), count() * batch_size):
             rows = np.arange(start, min(start + batch_size, len(windows)))
             batch = {name: values.to(device) for name, values in trainable.batch(windows, rows).items()}
             answer = trainable.forward(module, batch)
@@ -34,6 +36,8 @@ def evaluate(trainable: Trainable, windows: TrainingWindows, batch_size: int, de
                 squared, absolute = squared + (error**2).sum(), absolute + np.abs(error).sum()
             loss += trainable.loss(answer, batch).item() * int(observed.sum())
             pairs += int(observed.sum())
+    squared, absolute, loss = (sum_of(float(one), device) for one in (squared, absolute, loss))
+    pairs = int(sum_of(float(pairs), device))
     if not pairs:
         raise ConfigError("no truth of the validation windows was observed", "raise split.validation")
     scores = {"loss": loss / pairs}

@@ -30,6 +30,8 @@ def model_card() -> ModelCard:
         known_covariates=True,
         longest_context=1536,
         longest_prediction=720,
+        precisions=("fp32", "bf16", "fp16"),
+        launchers=("ddp",),
         checkpoints=(KnownCheckpoint("ibm-granite/granite-timeseries-ttm-r2", 805_280, "Apache-2.0"),),
     )
 

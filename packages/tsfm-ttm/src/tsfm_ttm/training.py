@@ -68,4 +68,5 @@ def _trainable(model: Ttm, loss: str) -> Trainable:
         point=point,
         save=write,
         load=lambda directory: read_weights(model.network, directory),
+        weight=lambda batch: torch.isfinite(batch["truth"]).sum(),
     )

@@ -113,6 +113,10 @@ class Bolt:
         loss: Tensor = each * (2 * truth.shape[1] / len(network.quantiles))
         return loss
 
+    def weight(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of truths that were observed."""
+        return torch.isfinite(batch["truth"]).sum()
+
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the quantiles, or the median that this model calls its mean where no level is asked for.
 

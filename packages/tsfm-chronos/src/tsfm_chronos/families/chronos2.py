@@ -149,6 +149,10 @@ class Chronos2:
         truth, _ = network.instance_norm(batch["truth"], (loc, scale))
         return 2 * pinball_sum(values, truth, network.quantiles) / torch.isfinite(truth).sum().clamp(min=1)
 
+    def weight(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of truths that were observed."""
+        return torch.isfinite(batch["truth"]).sum()
+
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the quantiles, or the median that this model calls its mean where no level is asked for."""
         network, task, together = model.network, model.task, model.section.cross_learning

@@ -81,6 +81,9 @@ class Family(Protocol):
     def loss(self, network: Any, answer: Answer, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss: upstream's own, with what was not observed left out."""
 
+    def weight(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return how many terms the loss of a batch is the mean over."""
+
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return mean ``[B, H]`` and quantiles ``[B, levels, H]`` of the windows at ``rows``, one of them at least."""
 

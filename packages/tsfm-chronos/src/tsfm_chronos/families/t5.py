@@ -138,6 +138,10 @@ class T5:
         loss: Tensor = answer
         return loss
 
+    def weight(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the number of labels that were observed."""
+        return (batch["labels"] != -100).sum()
+
     def forecast(self, model: Chronos, windows: Windows, rows: Rows) -> tuple[Floats | None, Floats | None]:
         """Return the mean of the sample paths and their empirical quantiles.
 

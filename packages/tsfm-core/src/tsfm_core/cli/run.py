@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A model of tsfm models list.")],
+    model: Annotated[str | None, typer.Argument(help="A model of tsfm models list; with --resume the run's.")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     batch_size: Annotated[int | None, typer.Option(help="Over training.batch_size.")] = None,
@@ -36,9 +36,18 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Over training.learning_rate.")] = None,
     seed: Seed = None,
     checkpoint: Checkpoint = None,
+    nproc: Annotated[int | None, typer.Option(help="Over runtime.nproc: processes that share the training.")] = None,
+    distributed: Annotated[str | None, typer.Option(help="Over runtime.distributed: how they are launched.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run, which was killed or stopped.", metavar="RUN")
+    ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="With --resume: also a run that another machine seems to be at.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model, then forecast and score the windows that were held out."""
+    from tsfm_core.api import resume as run_resume
     from tsfm_core.api import train as run_train
     from tsfm_core.progress import bar
 
@@ -46,8 +55,18 @@ def train(
     flags = {f"training.{key}": value for key, value in training.items()} | {
         "seed": seed,
         "model.checkpoint": checkpoint,
+        "runtime.nproc": nproc,
+        "runtime.distributed": distributed,
     }
-    _show(run_train(model, config, settings or (), flags, sys.argv, bar), as_json)
+    if resume is not None:
+        run = run_resume(resume, model, config, settings or (), flags, sys.argv, take_over, bar)
+    elif take_over:
+        raise typer.BadParameter("--take-over says how --resume goes on: add --resume RUN")
+    elif model is None:
+        raise typer.BadParameter("name a MODEL, or --resume RUN")
+    else:
+        run = run_train(model, config, settings or (), flags, sys.argv, bar)
+    _show(run, as_json)
 
 
 def backtest(

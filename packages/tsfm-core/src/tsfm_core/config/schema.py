@@ -199,6 +199,13 @@ class RuntimeConfig(Section):
     batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         default="auto", description="windows per forward pass when forecasting"
     )
+    nproc: int = Field(default=1, ge=1, description="processes that a training is shared among, one for each GPU")
+    distributed: str = Field(
+        default="auto", description="how they are launched; auto: the model's first way; tsfm models show lists them"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="of the numbers that a training computes with; weights and forecasts are float32"
+    )
 
 
 class EvaluationConfig(Section):
