@@ -107,19 +107,19 @@ def tests_glucose(session: nox.Session) -> None:
 @nox.session(name="tests-torch")
 def tests_torch(session: nox.Session) -> None:
     """Test the training engine, without any backend."""
-    run_tests(session, NEEDS["torch"], "tests/torch")
+    run_tests(session, NEEDS["torch"], "tests/torch", groups=("quantization",))
 
 
 @nox.session(name="tests-ttm")
 def tests_ttm(session: nox.Session) -> None:
     """Test tsfm-ttm."""
-    run_tests(session, NEEDS["ttm"], "tests/ttm")
+    run_tests(session, NEEDS["ttm"], "tests/ttm", groups=("quantization",))
 
 
 @nox.session(name="tests-chronos")
 def tests_chronos(session: nox.Session) -> None:
     """Test tsfm-chronos."""
-    run_tests(session, NEEDS["chronos"], "tests/chronos")
+    run_tests(session, NEEDS["chronos"], "tests/chronos", groups=("quantization",))
 
 
 @nox.session
@@ -159,6 +159,7 @@ def bench(session: nox.Session) -> None:
         "windows",
         "ttm_training",
         "ttm_backtest",
+        "head",
         "chronos_backtest",
         "panel_scale",
         "metrics",

@@ -105,6 +105,11 @@ def test_adapters_on_the_checkpoint_of_a_run(run: Any) -> None:
     held = {file.name for file in adapted.best_checkpoint.iterdir()}
     assert held == {"adapter_config.json", "adapter_model.safetensors", "tsfm_chronos.json"}
     assert adapted.facts["strategy"] == "lora"
+    weights = adapted.facts["weights"]
+    assert 0 < weights["trainable"] < weights["parameters"] / 10
+    assert f"trained {weights['trainable']:,} of {weights['parameters']:,} weights (" in tsfm(
+        "runs", "show", adapted.path
+    )
     again = load_run(json.loads(tsfm("backtest", adapted.path, "--json"))["run"])
     assert again.metrics["sets"] == adapted.metrics["sets"]
     assert again.metrics["sets"] != run.metrics["sets"]

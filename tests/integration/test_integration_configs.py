@@ -17,6 +17,8 @@ EXPERIMENTS = {
     "t1d_uom/linear.yaml": "linear",
     "t1d_uom/zero_shot.yaml": "ttm",
     "t1d_uom/fine_tune.yaml": "ttm",
+    "t1d_uom/lora.yaml": "ttm",
+    "t1d_uom/head.yaml": "ttm",
     "t1d_uom/nocturnal.yaml": "linear",
     "t1d_uom/nocturnal_zero_shot.yaml": "ttm",
     "t1d_uom/prandial.yaml": "linear",

@@ -164,10 +164,32 @@ def test_it_is_listed_with_its_protocol(run):
 
 
 @pytest.mark.parametrize(
+    "training", ["{strategy: head, max_steps: 10}", "{strategy: lora, max_steps: 10, lora: {rank: 2, merge: true}}"]
+)
+def test_a_part_is_trained_on_the_checkpoint_of_a_run(folder, run, training):
+    """The whole weights that it leaves forecast as it did; the run says how much of them was trained."""
+    settings = ["--set", "model={}", "--set", f"training={training}", "--checkpoint", run.best_checkpoint]
+    trained = load_run(
+        json.loads(tsfm("train", "ttm", "--config", "small.yaml", *settings, "--json", cwd=folder))["run"]
+    )
+    weights = trained.facts["weights"]
+    assert 0 < weights["trainable"] < weights["parameters"]
+    assert f"trained {weights['trainable']:,} of {weights['parameters']:,} weights" in trained.results_path.read_text()
+    assert {file.name for file in trained.best_checkpoint.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "tsfm_ttm.json",
+    }
+    assert not (trained.path / "checkpoints" / ".backbone").exists()
+    again = load_run(json.loads(tsfm("backtest", trained.path, "--json", cwd=folder))["run"])
+    assert again.metrics["sets"] == trained.metrics["sets"] != run.metrics["sets"]
+
+
+@pytest.mark.parametrize(
     ("setting", "said"),
     [
         ("training.num_epoch=2", "did you mean 'num_epochs'?"),
-        ("training.strategy=lora", "zero_shot"),
+        ("training.strategy=adapters", "zero_shot"),
         ("model.d_mode=3", "did you mean 'd_model'?"),
         ("task.quantile_levels=[0.1,0.9]", "0.5"),
         ("training.strategy=zero_shot", "zero_shot"),

@@ -29,7 +29,7 @@ def test_the_card() -> None:
     card = tsfm_ttm.model_card()
     assert card.default_checkpoint == "ibm-granite/granite-timeseries-ttm-r2"
     assert card.licence == "Apache-2.0"
-    assert card.strategies == ("zero_shot", "full", "from_scratch")
+    assert card.strategies == ("zero_shot", "full", "lora", "head", "from_scratch")
     assert card.quantiles is card.past_covariates is card.known_covariates is True
     assert (card.longest_context, card.longest_prediction) == (1536, 720)
 

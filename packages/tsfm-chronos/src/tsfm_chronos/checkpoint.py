@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tsfm_core import CapabilityError, ConfigError
-from tsfm_torch import ADAPTER_CONFIG, checkpoint_directory, read_json
+from tsfm_torch import ADAPTER_CONFIG, checkpoint_directory, read_json, sha256_of
 
 __all__ = ["PIPELINES", "Adapters", "Checkpoint", "open_checkpoint", "weight_files"]
 
@@ -71,11 +70,7 @@ class Checkpoint:
 
     def sha256(self) -> str:
         """Return the hash of the whole weights."""
-        digest = hashlib.sha256()
-        for file in self.weights():
-            with file.open("rb") as weights:
-                digest.update(hashlib.file_digest(weights, "sha256").digest())
-        return digest.hexdigest()
+        return sha256_of(self.weights())
 
 
 def open_checkpoint(name: str, model: str) -> Checkpoint:

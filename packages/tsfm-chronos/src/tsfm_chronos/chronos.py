@@ -26,7 +26,7 @@ def model_card() -> ModelCard:
     return ModelCard(
         summary="Chronos-2: an encoder of patches with covariates, 28 to 120 million weights",
         licence="Apache-2.0",
-        strategies=("zero_shot", "full", "lora", "from_scratch"),
+        strategies=("zero_shot", "full", "lora", "head", "from_scratch"),
         config_schema=Chronos2Section,
         training_schema=ChronosTraining,
         default_checkpoint="amazon/chronos-2",

@@ -28,7 +28,7 @@ def model_card() -> ModelCard:
     return ModelCard(
         summary="Chronos-Bolt: a T5 of patches that gives deciles at once, 9 to 205 million weights",
         licence="Apache-2.0",
-        strategies=("zero_shot", "full", "lora", "from_scratch"),
+        strategies=("zero_shot", "full", "lora", "head", "from_scratch"),
         config_schema=BoltSection,
         training_schema=ChronosTraining,
         default_checkpoint="amazon/chronos-bolt-small",

@@ -10,8 +10,8 @@ from tsfm_chronos.families.family import Family, check_facts
 from tsfm_chronos.model import Chronos
 from tsfm_chronos.network import build, load_weights
 from tsfm_chronos.schema import DEFAULTS
-from tsfm_core import CapabilityError, Runtime, Task
-from tsfm_torch import check_sizes, choose_device, merge_adapters, require_peft
+from tsfm_core import Runtime, Task
+from tsfm_torch import check_sizes, choose_device, merge_adapters, open_adapters, require_peft
 
 __all__ = ["load"]
 
@@ -24,7 +24,7 @@ def load(family: Family, section: Any, task: Task, checkpoint: str | None, runti
     """
     device = choose_device(runtime.device)
     trains = runtime.strategy != "zero_shot"
-    found = None
+    found = adapters = None
     if runtime.strategy == "lora":
         require_peft()
     if checkpoint is None:
@@ -34,11 +34,6 @@ def load(family: Family, section: Any, task: Task, checkpoint: str | None, runti
         network = family.ready(build(family, config, runtime.seed), task)
     else:
         found = open_checkpoint(checkpoint, family.name)
-        if found.adapters and runtime.strategy == "lora":
-            raise CapabilityError(
-                f"{checkpoint} holds adapters, and training.strategy lora puts new ones on whole weights",
-                f"set model.checkpoint to {found.base}, or training.strategy to full",
-            )
         config = copy.deepcopy(dict(found.config))
         check_facts(family, config, checkpoint)
         sizes = {key: value for key, value in section.model_dump().items() if key in DEFAULTS[family.name]}
@@ -48,9 +43,11 @@ def load(family: Family, section: Any, task: Task, checkpoint: str | None, runti
             family.lengthen(config, task)
         family.check(config, section, task, checkpoint, trains)
         network = family.ready(load_weights(family, config, found), task).to(device)
-        if found.adapters:
+        if found.adapters and runtime.strategy == "lora":
+            adapters = open_adapters(network, found.adapters, checkpoint)
+        elif found.adapters:
             network = merge_adapters(network, found.adapters, checkpoint)
     if not trains:
         network.requires_grad_(False)  # attention may choose another kernel, with other last bits, where it is True
     size = runtime.batch_size or family.batch_size(task, section, config)
-    return Chronos(family, network.to(device).eval(), task, section, device, size, runtime.seed, found)
+    return Chronos(family, network.to(device).eval(), task, section, device, size, runtime.seed, found, adapters)

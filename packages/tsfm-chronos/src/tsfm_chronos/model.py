@@ -24,6 +24,7 @@ class Chronos:
     :param batch_size: windows in each forward pass of a forecast.
     :param seed: of what is drawn.
     :param checkpoint: None for one that began with random weights.
+    :param adapters: peft's wrapper of the network, where the checkpoint's adapters are to be trained further.
     """
 
     family: Family
@@ -34,3 +35,4 @@ class Chronos:
     batch_size: int
     seed: int
     checkpoint: Checkpoint | None
+    adapters: Any = None

@@ -11,31 +11,50 @@ import numpy.typing as npt
 from torch import Tensor
 
 from tsfm_chronos.checkpoint import Adapters
-from tsfm_chronos.families.family import Answer
+from tsfm_chronos.families.family import BACKBONE, Answer
 from tsfm_chronos.families.quantiles import median_of
 from tsfm_chronos.model import Chronos
 from tsfm_chronos.network import read_weights, save
 from tsfm_core import ConfigError, Job, TrainingWindows
-from tsfm_torch import LoraSection, Trainable, add_adapters, fit, read_adapters, save_adapters
+from tsfm_torch import (
+    Adapted,
+    LoraSection,
+    Trainable,
+    add_adapters,
+    check_same,
+    fit,
+    read_adapters,
+    save_adapters,
+)
 
 __all__ = ["train"]
 
 
 def train(model: Chronos, data: TrainingWindows, validation: TrainingWindows | None, job: Job) -> Chronos:
-    """Train all weights, or adapters beside them, and return the model with the best of them."""
-    if job.training.strategy != "lora":
-        network = model.network
-        fit(
-            _trainable(model, lambda folder: save(network, folder), lambda folder: read_weights(network, folder)),
-            data,
-            validation,
-            job,
-        )
-        network.requires_grad_(False)  # as it is where the checkpoint is loaded
-        return model
+    """Train all weights, the head or adapters, and return the model with the best of them."""
+    if job.training.strategy == "lora":
+        return _train_adapters(model, data, validation, job)
+    network = model.network
+    heads = job.training.strategy == "head"
+    if heads:
+        network.requires_grad_(False)
+        network.get_submodule(model.family.head).requires_grad_(True)
+    whole = _trainable(model, lambda folder: save(network, folder), lambda folder: read_weights(network, folder))
+    fit(replace(whole, backbone=(BACKBONE,) if heads else ()), data, validation, job)
+    network.requires_grad_(False)  # as it is where the checkpoint is loaded
+    return model
+
+
+def _train_adapters(model: Chronos, data: TrainingWindows, validation: TrainingWindows | None, job: Job) -> Chronos:
+    """Train the checkpoint's own adapters further, or new ones, and return the model with them merged."""
     assert model.checkpoint is not None  # random weights are trained whole
     section = job.training.lora or LoraSection()
-    wrapper = add_adapters(model.network, section, model.family.adapter_targets, job.runtime.seed)
+    if model.adapters is None:
+        wrapper = add_adapters(model.network, section, model.family.adapter_targets, job.runtime.seed)
+    else:
+        wrapper = model.adapters
+        check_same(section, wrapper, model.checkpoint.name)
+    adapted = Adapted.begin(wrapper, section, model.device)
     record = Adapters(
         base=model.checkpoint.base,
         base_sha256=model.checkpoint.sha256(),
@@ -47,10 +66,11 @@ def train(model: Chronos, data: TrainingWindows, validation: TrainingWindows | N
         save_adapters(wrapper, folder, record.base)
         record.write(folder)
 
-    fit(_trainable(model, write, lambda folder: read_adapters(wrapper, folder)), data, validation, job)
-    merged = wrapper.merge_and_unload()
-    merged.requires_grad_(False)
-    return replace(model, network=merged)
+    trainable = _trainable(model, write, lambda folder: read_adapters(wrapper, folder))
+    finish = (lambda folder: save(adapted.merged, folder)) if section.merge else None
+    fit(replace(trainable, finish=finish), data, validation, job)
+    adapted.merged.requires_grad_(False)
+    return replace(model, network=adapted.merged, adapters=None)
 
 
 def _trainable(model: Chronos, write: Any, read: Any) -> Trainable:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tsfm_core.errors import RunError
 
-__all__ = ["BEST", "LAST", "link_checkpoint", "save_checkpoint"]
+__all__ = ["BEST", "LAST", "link_checkpoint", "replace_best", "save_checkpoint"]
 
 LAST, BEST = "last", "best"
 
@@ -24,7 +24,28 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], best
     :raises RunError: where it cannot be written, such as on a full disk; the checkpoints before it are as they were.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    final, aside = folder / f"step_{step}", folder / f".step_{step}.tmp"
+    final = _write_whole(folder / f"step_{step}", write)
+    link_checkpoint(folder, LAST, final.name)
+    if best:
+        link_checkpoint(folder, BEST, final.name)
+    _sync(folder)
+    return final
+
+
+def replace_best(folder: Path, write: Callable[[Path], None]) -> Path:
+    """Write ``folder/merged_step_<n>`` by ``write(directory)``, n that of the best, and point ``best`` at it.
+
+    :return: the checkpoint's directory.
+    """
+    final = _write_whole(folder / f"merged_{(folder / BEST).resolve().name}", write)
+    link_checkpoint(folder, BEST, final.name)
+    _sync(folder)
+    return final
+
+
+def _write_whole(final: Path, write: Callable[[Path], None]) -> Path:
+    """Write a checkpoint aside and give it its name when it is whole."""
+    folder, aside = final.parent, final.with_name(f".{final.name}.tmp")
     for stale in (final, aside):
         if stale.exists():
             shutil.rmtree(stale)
@@ -45,10 +66,6 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], best
             f"{final} could not be written: {said}; {whole}", "make room, then tsfm train --resume goes on from there"
         ) from error
     aside.rename(final)
-    link_checkpoint(folder, LAST, final.name)
-    if best:
-        link_checkpoint(folder, BEST, final.name)
-    _sync(folder)
     return final
 
 

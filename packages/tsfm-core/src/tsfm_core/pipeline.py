@@ -179,7 +179,9 @@ def _train(loaded: Loaded, prepared: Prepared, run: Run, resume: bool) -> Any:
     if prepared.validation is not None:
         validation = backend.prepare_data(loaded.model, prepared.validation, task)
     job = Job(loaded.sections["training"], loaded.runtime, run.checkpoints, run.training_log, resume)
-    return backend.train(loaded.model, data, validation, job)
+    model = backend.train(loaded.model, data, validation, job)
+    run.update(weights=run.weights)
+    return model
 
 
 def _baselines(

@@ -34,7 +34,7 @@ __all__ = [
     "Strategy",
 ]
 
-Strategy = Literal["zero_shot", "full", "lora", "from_scratch"]
+Strategy = Literal["zero_shot", "full", "lora", "head", "from_scratch"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -116,7 +116,8 @@ class Job:
     :param training: the ``training:`` section, an instance of the card's ``training_schema``.
     :param runtime: as ``load_model`` got it.
     :param checkpoint_dir: where ``train`` leaves ``step_<n>/`` and the links ``last`` and ``best``.
-    :param log_path: a JSON-lines file, one object for each step or evaluation.
+    :param log_path: a JSON-lines file, one object for each step or evaluation. Before them, ``trainable`` and
+        ``parameters`` of one say how many weights are trained, and how many there are.
     :param resume: whether to go on from ``last`` in ``checkpoint_dir``, if it is there, as if nothing had been between.
     """
 

@@ -94,6 +94,10 @@ def results(run: Run, status: str | None = None) -> Iterable[Table | str]:
     facts, metrics = run.facts, run.metrics
     yield f"{facts['model']} · {facts['experiment']} · {facts['strategy']} · {status or run.status}"
     yield f"run: {run.path}"
+    weights = facts.get("weights")
+    if weights:
+        share = weights["trainable"] / weights["parameters"]
+        yield f"trained {weights['trainable']:,} of {weights['parameters']:,} weights ({share:.1%})"
     if metrics is None:
         yield f"not scored{': ' + facts['error'] if facts.get('error') else ''}"
         return

@@ -90,6 +90,19 @@ class Run:
         return self.path / "logs" / "launcher.txt"
 
     @property
+    def weights(self) -> dict[str, int] | None:
+        """Return how many weights were ``trainable`` of how many ``parameters``, where the training log says so."""
+        if self.training_log.exists():
+            with self.training_log.open(encoding="utf-8") as lines:
+                for line in lines:
+                    said = json.loads(line)
+                    if "parameters" in said:
+                        return {key: int(said[key]) for key in ("trainable", "parameters")}
+                    if "step" in said:
+                        break
+        return None
+
+    @property
     def results_path(self) -> Path:
         """Return results.txt: what a person reads first."""
         return self.path / "results.txt"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tsfm_core import ConfigError
 
-__all__ = ["check_sizes", "checkpoint_directory", "read_json"]
+__all__ = ["check_sizes", "checkpoint_directory", "read_json", "sha256_of"]
 
 
 def checkpoint_directory(name: str, patterns: Sequence[str], revision: Callable[[], str | None] | None = None) -> Path:
@@ -67,6 +68,15 @@ def read_json(file: Path, name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"the checkpoint {name} has a {file.name} that is no JSON object", "fetch or train it again")
     return content
+
+
+def sha256_of(files: Iterable[Path]) -> str:
+    """Return the hash of the files' hashes: of whole weights, which may lie in several."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as weights:
+            digest.update(hashlib.file_digest(weights, "sha256").digest())
+    return digest.hexdigest()
 
 
 def check_sizes(

@@ -11,14 +11,16 @@ from pathlib import Path
 import torch
 import transformers
 
-from tsfm_core import CapabilityError, ConfigError, Job, Stopped, TrainingWindows, defer_stop
+from tsfm_core import CapabilityError, ConfigError, Job, Stopped, TrainingWindows, defer_stop, replace_best
 from tsfm_core.errors import did_you_mean
 from tsfm_torch import processes
 from tsfm_torch.device import choose_device
 from tsfm_torch.freezing import frozen
+from tsfm_torch.head import backbone_kept, refuse_several_processes
 from tsfm_torch.journal import Journal
 from tsfm_torch.loader import Loader
 from tsfm_torch.progress import progress_bar
+from tsfm_torch.quantization import count_weights
 from tsfm_torch.quiet import quietly
 from tsfm_torch.recomputing import recomputing
 from tsfm_torch.schema import TrainingConfig
@@ -37,7 +39,8 @@ def fit(trainable: Trainable, data: TrainingWindows, validation: TrainingWindows
     Everything that is drawn (dropout, order of the windows) comes from ``job.runtime.seed``: the same seed gives the
     same bits on a CPU with the same number of threads, also where the training was killed and goes on (``job.resume``).
     Leaves ``step_<n>/`` for the latest and the best checkpoint in ``job.checkpoint_dir``, the links ``last`` and
-    ``best``, and ``job.log_path``. Without validation windows the latest checkpoint is the best.
+    ``best``, and ``job.log_path``. Without validation windows the latest checkpoint is the best. What
+    ``trainable.finish`` writes takes the place of ``best``, as ``merged_step_<n>/``.
 
     :raises ConfigError: for early stopping without validation windows, or a loss that is not finite.
     :raises CapabilityError: for a device that is not there, or what this network or device cannot do.
@@ -52,11 +55,16 @@ def fit(trainable: Trainable, data: TrainingWindows, validation: TrainingWindows
             "set split.validation to a share such as 0.1, or early_stopping to null",
         )
     device = choose_device(job.runtime.device)
-    best = finished(job.checkpoint_dir) if job.resume else None
-    if best is None:
-        best = _train(trainable, data, validation, job, device)
-    trainable.load(best)
+    over = finished(job.checkpoint_dir) if job.resume else None
+    best = over or _train(trainable, data, validation, job, device)
+    trainable.load(job.checkpoint_dir / f"step_{best}")
     trainable.module.eval()
+    if over is None:
+        if processes.rank() == 0:
+            if trainable.finish:
+                replace_best(job.checkpoint_dir, trainable.finish)
+            finish(job.checkpoint_dir, best, training.keep_optimizer)
+        processes.part()
 
 
 def _train(
@@ -65,8 +73,9 @@ def _train(
     validation: TrainingWindows | None,
     job: Job,
     device: torch.device,
-) -> Path:
-    """Train to the end, and return the best checkpoint."""
+) -> int:
+    """Train to the end, and return the step of the best checkpoint."""
+    refuse_several_processes(trainable)
     training: TrainingConfig = job.training
     choice = Choice(training, trainable.chosen_by)
     state = begin_again(job.checkpoint_dir, choice) if job.resume else None
@@ -85,10 +94,13 @@ def _train(
         during.enter_context(frozen(trainable.module, training.freeze))
         during.enter_context(recomputing(trainable.module, training.gradient_checkpointing))
         journal = during.enter_context(Journal(job.log_path if first else None, over))
+        parts = [data] if validation is None else [data, validation]
+        loader.trainable = during.enter_context(backbone_kept(trainable, parts, job.checkpoint_dir, device, journal))
+        journal.weights(*count_weights(trainable.module))
         show = during.enter_context(progress_bar("training", steps))
         stop = during.enter_context(defer_stop())
         trainer = EngineTrainer(
-            trainable,
+            loader.trainable,
             loader,
             validation,
             job,
@@ -106,10 +118,7 @@ def _train(
             trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
         if trainer.stopped and trainer.state.global_step < steps and not choice.is_enough:
             raise Stopped(f"stopped by {trainer.stopped} after step {trainer.state.global_step} of {steps}")
-        if first:
-            finish(job.checkpoint_dir, choice.best_step, training.keep_optimizer)
-        processes.part()
-    return job.checkpoint_dir / f"step_{choice.best_step}"
+    return choice.best_step
 
 
 def _steps_over(state: Path | None) -> int:

@@ -1,4 +1,4 @@
-"""The training log: JSON lines, one object a step and one an evaluation."""
+"""The training log: JSON lines: what is trained, then one object a step and one an evaluation."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ class Journal:
     """
 
     def __init__(self, path: Path | None, over: int = 0) -> None:
-        seconds = 0.0
+        kept: list[dict[str, Any]] = []
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            seconds = _cut(path, over)
+            kept = _cut(path, over)
+        self._heads = [line for line in kept if "step" not in line]
         self._file = (path or Path(os.devnull)).open("a", encoding="utf-8")
         self._waiting: list[dict[str, Any]] = []
         self._losses: list[torch.Tensor] = []
         self._read = time.monotonic()
-        self._started = self._read - seconds
+        self._started = self._read - float(kept[-1].get("seconds", 0.0) if kept else 0.0)
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +51,19 @@ class Journal:
                 self.flush()
         finally:
             self._file.close()
+
+    def weights(self, trainable: int, parameters: int) -> None:
+        """Note how many weights are trained, and how many there are."""
+        self._once({"trainable": trainable, "parameters": parameters})
+
+    def cached(self, windows: int, size: int) -> None:
+        """Note that the backbone's answers to so many windows are kept, in ``size`` bytes."""
+        self._once({"cached_windows": windows, "cached_bytes": size})
+
+    def _once(self, line: dict[str, Any]) -> None:
+        """Write a line that stands before all steps, if a training that goes on has not written it already."""
+        if line not in self._heads:
+            self._write([line])
 
     def step(self, step: int, epoch: float, loss: torch.Tensor, learning_rate: float) -> None:
         """Note one step; ``loss`` is a detached scalar."""
@@ -87,8 +101,8 @@ class Journal:
         self._file.flush()
 
 
-def _cut(path: Path, over: int) -> float:
-    """Leave the lines of the first ``over`` steps; return the seconds that the last of them says."""
+def _cut(path: Path, over: int) -> list[dict[str, Any]]:
+    """Leave the lines of the first ``over`` steps, and those before all steps; return them."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     kept: list[dict[str, Any]] = []
     for line in lines:
@@ -96,11 +110,11 @@ def _cut(path: Path, over: int) -> float:
             one = json.loads(line)
         except ValueError:  # a kill has come while it was written
             break
-        if one["step"] > over:
+        if one.get("step", 0) > over:
             break
         kept.append(one)
     if len(kept) < len(lines):
         aside = path.with_name(f".{path.name}.tmp")
         aside.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
         aside.rename(path)
-    return float(kept[-1]["seconds"]) if kept else 0.0
+    return kept

@@ -102,15 +102,24 @@ class LoraSection(Section):
     target_modules: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="ends of the names of the layers; null: the backend's own choice"
     )
+    merge: bool = Field(
+        default=False,
+        description="true: the best checkpoint holds whole weights, the adapters added to them; false: adapters alone",
+    )
+    quantization: Literal["nf4"] | None = Field(
+        default=None,
+        description="nf4: while adapters are trained the frozen linear layers are held in 4 bits (QLoRA), by "
+        "bitsandbytes; null: in float32",
+    )
 
 
 class AdapterTraining(TrainingConfig):
-    """The training of a backend that offers adapters too."""
+    """The training of a backend that offers adapters, and its head alone, too."""
 
-    strategy: Literal["zero_shot", "full", "lora", "from_scratch"] = Field(  # type: ignore[assignment]  # one more word
+    strategy: Literal["zero_shot", "full", "lora", "head", "from_scratch"] = Field(  # type: ignore[assignment]  # more words
         default="zero_shot",
         description="zero_shot: the checkpoint as it is; full: train all its weights; lora: adapters beside them; "
-        "from_scratch: random weights",
+        "head: what follows the backbone, whose outputs are computed once; from_scratch: random weights",
     )
     lora: LoraSection | None = Field(default=None, description="of strategy lora; null: its defaults")
 

@@ -83,7 +83,7 @@ def last_state(checkpoints: Path) -> Path | None:
 
 def begin_again(checkpoints: Path, choice: Choice) -> Path | None:
     """Return :func:`last_state`, with ``choice`` as it was then and the link ``best`` where it belongs."""
-    for aside in checkpoints.glob(".step_*.tmp"):
+    for aside in checkpoints.glob(".*step_*.tmp"):
         shutil.rmtree(aside)
     state = last_state(checkpoints)
     if state is not None:
@@ -113,9 +113,10 @@ def finish(checkpoints: Path, best_step: int, keep_optimizer: bool) -> None:
             shutil.rmtree(state)
 
 
-def finished(checkpoints: Path) -> Path | None:
-    """Return the best checkpoint of a training that is over, or None."""
+def finished(checkpoints: Path) -> int | None:
+    """Return the step of the best checkpoint of a training that is over, or None."""
     note = checkpoints / _FINISHED
     if not note.is_file():
         return None
-    return checkpoints / f"step_{json.loads(note.read_text(encoding='utf-8'))['best_step']}"
+    best: int = json.loads(note.read_text(encoding="utf-8"))["best_step"]
+    return best

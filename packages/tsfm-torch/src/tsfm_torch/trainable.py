@@ -33,6 +33,10 @@ class Trainable:
     :param load: read such a directory's weights back into ``module``.
     :param weight: how many terms the loss of a batch is the mean over: where a step is cut into pieces, each counts as
         much as its terms.
+    :param backbone: names of submodules of ``module`` that are frozen and answer each window by itself: the engine runs
+        them once over all windows, and what they answered stands in for them while the rest is trained (``head``).
+    :param finish: write the whole weights that ``best`` shall hold instead of what ``save`` wrote. Called once, with
+        the best weights loaded; None: ``best`` stays as ``save`` wrote it.
     :param chosen_by: the validation score that the best checkpoint has lowest, where early stopping names none.
     """
 
@@ -44,4 +48,6 @@ class Trainable:
     save: Callable[[Path], None]
     load: Callable[[Path], None]
     weight: Callable[[Batch], float | Tensor]
+    backbone: tuple[str, ...] = ()
+    finish: Callable[[Path], None] | None = None
     chosen_by: Literal["rmse", "mae", "loss"] = "rmse"

@@ -21,7 +21,7 @@ def model_card() -> ModelCard:
     return ModelCard(
         summary="Granite Tiny Time Mixers: small pretrained mixers, 1 to 5 million weights",
         licence="Apache-2.0",
-        strategies=("zero_shot", "full", "from_scratch"),
+        strategies=("zero_shot", "full", "lora", "head", "from_scratch"),
         config_schema=TtmConfig,
         training_schema=TtmTraining,
         default_checkpoint="ibm-granite/granite-timeseries-ttm-r2",
@@ -52,7 +52,7 @@ def prepare_data(model: Any, windows: Windows, task: Task) -> Any:
 
 @hookimpl
 def train(model: Any, data: Any, validation: Any, job: Job) -> Any:
-    """Train all weights and return the model with the best ones."""
+    """Train all weights, the head or adapters, and return the model with the best ones."""
     from tsfm_ttm.training import train as fit
 
     return fit(model, data, validation, job)

@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tsfm_core import CapabilityError, ConfigError, Task
-from tsfm_torch import checkpoint_directory, read_json
+from tsfm_torch import ADAPTER_CONFIG, ADAPTER_WEIGHTS, checkpoint_directory, read_json, sha256_of
 
 __all__ = ["CONFIG", "WEIGHTS", "Checkpoint", "Training", "open_checkpoint"]
 
 CONFIG, WEIGHTS, TRAINING = "config.json", "model.safetensors", "tsfm_ttm.json"
+_PATTERNS = [CONFIG, WEIGHTS, TRAINING, ADAPTER_CONFIG, ADAPTER_WEIGHTS]
 
 
 class Training(BaseModel):
@@ -23,6 +24,7 @@ class Training(BaseModel):
 
     :param mean: of each of ``task.channels`` over the training windows.
     :param std: likewise; both in the channel's own unit.
+    :param base_sha256: of the weights that adapters belong to; None: the checkpoint holds whole weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,10 +32,11 @@ class Training(BaseModel):
     task: Task
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    base_sha256: str | None = None
 
     def write(self, directory: Path) -> None:
         """Write the file that :func:`open_checkpoint` reads."""
-        (directory / TRAINING).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (directory / TRAINING).write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,23 @@ class Checkpoint:
     """A checkpoint on disk.
 
     :param name: as the configuration names it, for messages.
+    :param base: the name under which its whole weights are found again: an absolute directory or a hub name.
+    :param directory: of the whole weights.
     :param config: granite's config.json.
     :param training: None for one that was not trained here.
+    :param adapters: the directory of adapters that belong on top, if the checkpoint is one.
     """
 
     name: str
+    base: str
     directory: Path
     config: Mapping[str, Any]
     training: Training | None
+    adapters: Path | None = None
+
+    def sha256(self) -> str:
+        """Return the hash of the whole weights."""
+        return sha256_of([self.directory / WEIGHTS])
 
 
 def open_checkpoint(name: str, task: Task) -> Checkpoint:
@@ -56,8 +68,9 @@ def open_checkpoint(name: str, task: Task) -> Checkpoint:
 
     :param name: a directory, or the name of a hub repository.
     :raises ConfigError: for a directory that is not there or is no checkpoint, or a hub that cannot be reached.
+    :raises CapabilityError: for adapters whose base is not what it was.
     """
-    directory = checkpoint_directory(name, [CONFIG, WEIGHTS], lambda: _revision(name, task))
+    directory = checkpoint_directory(name, _PATTERNS, lambda: _revision(name, task))
     config = read_json(directory / CONFIG, name)
     training = None
     if (directory / TRAINING).exists():
@@ -65,9 +78,40 @@ def open_checkpoint(name: str, task: Task) -> Checkpoint:
             training = Training.model_validate(read_json(directory / TRAINING, name))
         except ValidationError as error:
             raise ConfigError(f"{name}: {TRAINING} is not what tsfm-ttm writes", "train again") from error
+    if (directory / ADAPTER_CONFIG).is_file():
+        base, weights = _base(name, directory, training)
+        return Checkpoint(name, base, weights, config, training, directory)
     if not (directory / WEIGHTS).is_file():
         raise ConfigError(f"the checkpoint {name} has no {WEIGHTS}", "set model.checkpoint to a complete checkpoint")
-    return Checkpoint(name, directory, config, training)
+    return Checkpoint(name, _found_again(name), directory, config, training)
+
+
+def _base(name: str, adapters: Path, training: Training | None) -> tuple[str, Path]:
+    """Return name and directory of the whole weights that adapters belong to."""
+    base = read_json(adapters / ADAPTER_CONFIG, name).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ConfigError(f"the adapters in {name} do not say which checkpoint they belong to", "train them again")
+    if training is None or training.base_sha256 is None:
+        raise ConfigError(f"the adapters in {name} have no {TRAINING} beside them, with their task", "train them again")
+    task = training.task
+    try:
+        directory = checkpoint_directory(base, _PATTERNS, lambda: _revision(base, task))
+        if not (directory / WEIGHTS).is_file():
+            raise ConfigError(f"it has no {WEIGHTS}")
+    except ConfigError as error:
+        said = f"the adapters in {name} belong to {base}, which is not to be had: {error.message}"
+        raise ConfigError(said, f"put it there, or correct base_model_name_or_path in {ADAPTER_CONFIG}") from error
+    if training.base_sha256 != sha256_of([directory / WEIGHTS]):
+        raise CapabilityError(
+            f"the adapters in {name} were trained on other weights than {base} holds now",
+            "put those weights back, or train the adapters again",
+        )
+    return _found_again(base), directory
+
+
+def _found_again(name: str) -> str:
+    local = Path(name).expanduser()
+    return str(local.resolve()) if local.is_dir() else name
 
 
 def _revision(name: str, task: Task) -> str | None:

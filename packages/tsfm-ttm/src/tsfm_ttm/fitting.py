@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tsfm_core import CapabilityError, Task
 from tsfm_ttm.checkpoint import Checkpoint, Training
 
-__all__ = ["check_checkpoint", "check_levels"]
+__all__ = ["check_blocks", "check_checkpoint", "check_levels"]
 
 _R2 = "ibm-granite/granite-timeseries-ttm-r2"
 _TRAIN = "set training.strategy to full"
@@ -45,6 +46,21 @@ def check_checkpoint(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
     else:
         _check_channels(checkpoint, checkpoint.training, task, trains)
     _check_quantiles(checkpoint, task, trains)
+
+
+def check_blocks(adapters: Any, added: Sequence[str], name: str) -> None:
+    """Check that adapters that are trained further come with every block that the task adds to their base.
+
+    :param adapters: peft's wrapper.
+    :param added: the blocks that the base does not have.
+    :raises CapabilityError: for a block that neither has: it would stay random.
+    """
+    missing = sorted(set(added) - set(adapters.peft_config["default"].modules_to_save or ()))
+    if missing:
+        raise CapabilityError(
+            f"the adapters in {name} know nothing of {missing[0]}, which covariates or quantiles need",
+            "set model.checkpoint to whole weights, or training.strategy to full",
+        )
 
 
 def _check_kind(checkpoint: Checkpoint) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tsfm_core import Runtime, Task
-from tsfm_torch import choose_device
+from tsfm_torch import choose_device, merge_adapters, open_adapters, require_peft
 from tsfm_ttm.architecture import overrides, random_architecture, task_fields
 from tsfm_ttm.checkpoint import Checkpoint, open_checkpoint
-from tsfm_ttm.fitting import check_checkpoint, check_levels
+from tsfm_ttm.fitting import check_blocks, check_checkpoint, check_levels
 from tsfm_ttm.model import Ttm
 from tsfm_ttm.network import build, load_weights
 from tsfm_ttm.scaling import Scaler
@@ -29,6 +29,10 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
     check_levels(task)
     device = choose_device(runtime.device)
     scaler = Scaler.identity(len(task.channels))
+    found = adapters = None
+    added: tuple[str, ...] = ()
+    if runtime.strategy == "lora":
+        require_peft()
     if checkpoint is None:
         fields = random_architecture(config, task)
         network = build(fields | task_fields(task, task.prediction_length), runtime.seed)
@@ -39,9 +43,16 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
         changed = overrides(config, found.config, checkpoint, trains)
         fields = {**found.config, **changed, **task_fields(task, found.config["prediction_length"])}
         network = build(fields, runtime.seed)
-        load_weights(network, found.directory, checkpoint)
+        added = load_weights(network, found.directory, checkpoint)
+        network = network.to(device)
+        if found.adapters and runtime.strategy == "lora":
+            adapters = open_adapters(network, found.adapters, checkpoint)
+            check_blocks(adapters, added, checkpoint)
+        elif found.adapters:
+            network = merge_adapters(network, found.adapters, checkpoint)
         scaler = scaler if trains else _scaler(found, scaler)
-    return Ttm(network.to(device), task, scaler, device, runtime.batch_size or _BATCH)
+    network = network.to(device).eval()
+    return Ttm(network, task, scaler, device, runtime.batch_size or _BATCH, found, added, adapters)
 
 
 def _scaler(found: Checkpoint, otherwise: Scaler) -> Scaler:

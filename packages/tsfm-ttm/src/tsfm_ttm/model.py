@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tsfm_core import Task, Windows, fill_context
+from tsfm_ttm.checkpoint import Checkpoint
 from tsfm_ttm.scaling import Scaler
 
 __all__ = ["Ttm", "answer", "network_inputs"]
@@ -25,6 +26,9 @@ class Ttm:
     :param network: granite's ``TinyTimeMixerForPrediction``, on ``device``, in eval mode.
     :param scaler: of ``task.channels``; the identity before training.
     :param batch_size: windows in each forward pass of a forecast.
+    :param checkpoint: None for one that began with random weights.
+    :param added: blocks of the network that the checkpoint does not have.
+    :param adapters: peft's wrapper of the network, where the checkpoint's adapters are to be trained further.
     """
 
     network: Any
@@ -32,6 +36,9 @@ class Ttm:
     scaler: Scaler
     device: torch.device
     batch_size: int
+    checkpoint: Checkpoint | None = None
+    added: tuple[str, ...] = ()
+    adapters: Any = None
 
 
 def network_inputs(windows: Windows, rows: npt.NDArray[np.int64], scaler: Scaler) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from tsfm_core import CapabilityError
 from tsfm_ttm.checkpoint import CONFIG, WEIGHTS
 from tsfm_ttm.granite import tinytimemixer
 
-__all__ = ["build", "load_weights", "read_weights", "save"]
+__all__ = ["build", "load_weights", "read_weights", "save", "save_config"]
 
 #: The blocks that a task may add to a network of one channel and a point forecast.
 _ADDED = ("multi_quantile_head_block.", "head.fcm_block.", ".channel_feature_mixer.")
@@ -31,10 +31,12 @@ def build(fields: Mapping[str, Any], seed: int) -> Any:
         return granite.TinyTimeMixerForPrediction(granite.TinyTimeMixerConfig(**fields)).eval()
 
 
-def load_weights(network: Any, directory: Path, name: str) -> None:
+def load_weights(network: Any, directory: Path, name: str) -> tuple[str, ...]:
     """Fill a network with a checkpoint's weights; blocks that the checkpoint does not have stay random.
 
     Mixing blocks that stay random begin as the identity: training starts at the checkpoint's forecast.
+
+    :return: the names of these blocks.
 
     :raises CapabilityError: for weights that are missing, left over, of another shape, or cannot be read.
     """
@@ -53,6 +55,13 @@ def load_weights(network: Any, directory: Path, name: str) -> None:
         for key, parameter in network.named_parameters():
             if key in missing and any(layer in key for layer in _LAST_OF_ADDED):
                 parameter.zero_()
+    return tuple(sorted({_block(key) for key in missing}))
+
+
+def _block(key: str) -> str:
+    """Return the name of the added block that a weight belongs to."""
+    block = next(block for block in _ADDED if block in key)
+    return f"{key.partition(block)[0]}{block}".rstrip(".")
 
 
 def read_weights(network: Any, directory: Path) -> None:
@@ -62,10 +71,15 @@ def read_weights(network: Any, directory: Path) -> None:
 
 def save(network: Any, directory: Path) -> None:
     """Write a network in granite's own layout: ``from_pretrained`` reads it."""
-    config = network.config.to_dict() | {"architectures": [type(network).__name__], "light_mode": False}
-    type(network.config).from_dict(config).to_json_file(directory / CONFIG, use_diff=False)
+    save_config(network, directory)
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     safetensors.torch.save_file(weights, directory / WEIGHTS, metadata={"format": "pt"})
+
+
+def save_config(network: Any, directory: Path) -> None:
+    """Write what granite builds the network from, without its weights."""
+    config = network.config.to_dict() | {"architectures": [type(network).__name__], "light_mode": False}
+    type(network.config).from_dict(config).to_json_file(directory / CONFIG, use_diff=False)
 
 
 def _read(directory: Path, name: str) -> dict[str, torch.Tensor]:

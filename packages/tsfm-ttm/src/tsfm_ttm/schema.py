@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tsfm_core import Section
-from tsfm_torch import TrainingConfig
+from tsfm_torch import AdapterTraining
 
 __all__ = ["DEFAULTS", "TtmConfig", "TtmTraining"]
 
@@ -34,7 +34,7 @@ def _dropout(key: str, where: str) -> Any:
 
 
 class TtmConfig(Section):
-    """The network. A checkpoint has its sizes already: only what is trained may change, the dropouts under ``full``."""
+    """The network. A checkpoint has its sizes already: only the dropouts may change, where weights are trained."""
 
     patch_length: int | None = Field(
         default=None,
@@ -56,7 +56,7 @@ class TtmConfig(Section):
     head_dropout: float | None = _dropout("head_dropout", "decoder and head")
 
 
-class TtmTraining(TrainingConfig):
+class TtmTraining(AdapterTraining):
     """The training of a Tiny Time Mixer."""
 
     loss: Literal["mse", "mae", "huber"] | None = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +12,34 @@ import torch
 from torch import Tensor
 
 from tsfm_core import ConfigError, Job, TrainingWindows
-from tsfm_torch import Trainable, fit
+from tsfm_torch import (
+    Adapted,
+    LoraSection,
+    Trainable,
+    add_adapters,
+    check_same,
+    fit,
+    read_adapters,
+    save_adapters,
+)
 from tsfm_ttm.checkpoint import Training
 from tsfm_ttm.losses import point_loss, quantile_loss
 from tsfm_ttm.model import Ttm, answer, network_inputs
-from tsfm_ttm.network import read_weights, save
+from tsfm_ttm.network import read_weights, save, save_config
 from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.schema import TtmTraining
 
-__all__ = ["train"]
+__all__ = ["ADAPTER_TARGETS", "train"]
+
+#: Layers that get an adapter by default: every linear one of a published network; fewer learnt less.
+ADAPTER_TARGETS = ("fc1", "fc2", "attn_layer", "patcher", "adapter", "base_forecast_block")
+
+#: The part of granite's network that its own examples freeze: all but decoder and head.
+_BACKBONE = "backbone"
 
 
 def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None, job: Job) -> Ttm:
-    """Learn the scaler, train all weights, and return the model with the best of them.
+    """Learn the scaler, train all weights, the head or adapters, and return the model with the best of them.
 
     :raises ConfigError: for a point loss where quantiles are trained.
     """
@@ -34,14 +50,64 @@ def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None,
             "leave training.loss out, or set task.quantile_levels to []",
         )
     trained = replace(model, scaler=Scaler.learn(data, job.runtime.seed))
-    fit(_trainable(trained, training.loss or "huber"), data, validation, job)
+    loss, network = training.loss or "huber", model.network
+    if training.strategy == "lora":
+        return _train_adapters(trained, loss, data, validation, job)
+    backbone = (_BACKBONE,) if training.strategy == "head" else ()
+    for name in backbone:
+        network.get_submodule(name).requires_grad_(False)
+    record = _record(trained)
+
+    def write(directory: Path) -> None:
+        save(network, directory)
+        record.write(directory)
+
+    whole = _trainable(trained, loss, write, lambda directory: read_weights(network, directory))
+    fit(replace(whole, backbone=backbone), data, validation, job)
+    network.requires_grad_(True)
     return trained
 
 
-def _trainable(model: Ttm, loss: str) -> Trainable:
+def _train_adapters(model: Ttm, loss: str, data: TrainingWindows, validation: TrainingWindows | None, job: Job) -> Ttm:
+    """Train the checkpoint's own adapters further, or new ones, and return the model with them merged.
+
+    Blocks that the checkpoint does not have are random: they are trained whole, and kept with the adapters.
+    """
+    assert model.checkpoint is not None  # random weights are trained whole
+    network, checkpoint = model.network, model.checkpoint
+    section = job.training.lora or LoraSection()
+    if model.adapters is None:
+        wrapper = add_adapters(network, section, ADAPTER_TARGETS, job.runtime.seed, model.added)
+    else:
+        wrapper = model.adapters
+        check_same(section, wrapper, checkpoint.name)
+    adapted = Adapted.begin(wrapper, section, model.device)
+    plain = _record(model)
+    record = plain.model_copy(update={"base_sha256": checkpoint.sha256()})
+
+    def write(directory: Path) -> None:
+        save_adapters(wrapper, directory, checkpoint.base)
+        save_config(network, directory)
+        record.write(directory)
+
+    def finish(directory: Path) -> None:
+        save(adapted.merged, directory)
+        plain.write(directory)
+
+    trainable = _trainable(model, loss, write, lambda directory: read_adapters(wrapper, directory))
+    fit(replace(trainable, finish=finish if section.merge else None), data, validation, job)
+    adapted.merged.requires_grad_(True)
+    return replace(model, network=adapted.merged, adapters=None)
+
+
+def _record(model: Ttm) -> Training:
+    scaler = model.scaler
+    return Training(task=model.task, mean=tuple(scaler.mean.tolist()), std=tuple(scaler.std.tolist()))
+
+
+def _trainable(model: Ttm, loss: str, write: Callable[[Path], None], read: Callable[[Path], None]) -> Trainable:
     scaler, task = model.scaler, model.task
     levels = torch.tensor(task.quantile_levels, device=model.device)
-    record = Training(task=task, mean=tuple(scaler.mean.tolist()), std=tuple(scaler.std.tolist()))
 
     def batch(windows: TrainingWindows, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         truth = scaler.standardise(windows.truth(rows)[..., None], slice(0, 1))[..., 0]
@@ -56,10 +122,6 @@ def _trainable(model: Ttm, loss: str) -> Trainable:
         middle = forecast[:, len(levels) // 2] if len(levels) else forecast
         return middle * float(scaler.std[0]) + float(scaler.mean[0])
 
-    def write(directory: Path) -> None:
-        save(model.network, directory)
-        record.write(directory)
-
     return Trainable(
         module=model.network,
         batch=batch,
@@ -67,6 +129,6 @@ def _trainable(model: Ttm, loss: str) -> Trainable:
         loss=loss_of,
         point=point,
         save=write,
-        load=lambda directory: read_weights(model.network, directory),
+        load=read,
         weight=lambda batch: torch.isfinite(batch["truth"]).sum(),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tsfm_chronos.families.cut import Backbone
 from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, truth_of
 from tsfm_chronos.families.quantiles import Levels, give, in_unit, interpolated, pinball_sum, sizes_of
 from tsfm_chronos.upstream import quietly, upstream
@@ -27,6 +28,7 @@ class Bolt:
 
     name = "chronos_bolt"
     adapter_targets: tuple[str, ...] = ("q", "k", "v", "o", "output_patch_embedding.output_layer")
+    head = "output_patch_embedding"
     draws = False
     facts: Mapping[str, type] = {
         "context_length": int,
@@ -136,17 +138,27 @@ class _Module(nn.Module):
     def __init__(self, network: Any, prediction_length: int) -> None:
         super().__init__()
         self.network = network
+        self.backbone = Backbone(_decoded, network)
         self._prediction_length = prediction_length
 
     def forward(self, batch: dict[str, Tensor]) -> Answer:
-        return _answer(self.network, batch["context"], self._prediction_length)
+        return _quantiles(self.network, self.backbone(batch["context"]), self._prediction_length)
 
 
 def _answer(network: Any, context: Tensor, prediction_length: int) -> Answer:
     """Return the quantiles on the window's scale."""
+    return _quantiles(network, _decoded(network, context), prediction_length)
+
+
+def _decoded(network: Any, context: Tensor) -> Answer:
+    """Return what the head is given, ``[B, 1, d_model]``, and the window's scale."""
     hidden, (loc, scale), embeds, mask = network.encode(context=context)
-    values = network.output_patch_embedding(network.decode(embeds, mask, hidden))
-    values = values.view(len(context), network.num_quantiles, -1)
+    return network.decode(embeds, mask, hidden), loc, scale
+
+
+def _quantiles(network: Any, decoded: Answer, prediction_length: int) -> Answer:
+    hidden, loc, scale = decoded
+    values = network.output_patch_embedding(hidden).view(len(hidden), network.num_quantiles, -1)
     return values[..., :prediction_length], loc, scale
 
 

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from tsfm_chronos.families.categories import encode_categories
-from tsfm_chronos.families.family import Answer, Floats, Rows, check_lengths, check_levels, check_paths, truth_of
+from tsfm_chronos.families.cut import Backbone
+from tsfm_chronos.families.family import (
+    Answer,
+    Floats,
+    Rows,
+    check_lengths,
+    check_levels,
+    check_paths,
+    truth_of,
+)
 from tsfm_chronos.families.grouping import any_groups, attend_within_windows, freeze_comparisons
 from tsfm_chronos.families.quantiles import give, in_unit, pinball_sum, sizes_of
 from tsfm_chronos.upstream import quietly, upstream
@@ -38,6 +47,7 @@ class Chronos2:
         "self_attention.o",
         "output_patch_embedding.output_layer",
     )
+    head = "output_patch_embedding"
     draws = False
     facts: Mapping[str, type] = {
         "context_length": int,
@@ -169,10 +179,11 @@ class _Module(nn.Module):
     def __init__(self, network: Any, task: Task) -> None:
         super().__init__()
         self.network = network
+        self.backbone = Backbone(_encoded, network)
         self._task = task
 
     def forward(self, batch: dict[str, Tensor]) -> Answer:
-        return _answer(self.network, batch, self._task)
+        return _quantiles(self.network, self.backbone(batch, self._task), self._task)
 
 
 def _answer(network: Any, batch: Mapping[str, Tensor], task: Task, together: bool = False) -> Answer:
@@ -180,6 +191,11 @@ def _answer(network: Any, batch: Mapping[str, Tensor], task: Task, together: boo
 
     :param together: whether all windows of the batch are one group.
     """
+    return _quantiles(network, _encoded(network, batch, task, together), task)
+
+
+def _encoded(network: Any, batch: Mapping[str, Tensor], task: Task, together: bool = False) -> Answer:
+    """Return what the head is given of the target, ``[B, patches, d_model]``, and the window's scale."""
     patch, variates = network.chronos_config.output_patch_size, len(task.channels)
     patches = math.ceil(task.prediction_length / patch)
     group = torch.zeros_like(batch["context"][:, 0], dtype=torch.long) if together else None
@@ -190,13 +206,18 @@ def _answer(network: Any, batch: Mapping[str, Tensor], task: Task, together: boo
             future_covariates=batch.get("future_covariates"),
             num_output_patches=patches,
         )
-    target = encoded[0].unflatten(0, (-1, variates))[:, 0, -patches:]
-    values = network.output_patch_embedding(target).unflatten(2, (-1, patch)).transpose(1, 2).flatten(2)
     return (
-        values[..., : task.prediction_length],
+        encoded[0].unflatten(0, (-1, variates))[:, 0, -patches:],
         loc.unflatten(0, (-1, variates))[:, 0],
         scale.unflatten(0, (-1, variates))[:, 0],
     )
+
+
+def _quantiles(network: Any, encoded: Answer, task: Task) -> Answer:
+    hidden, loc, scale = encoded
+    patch = network.chronos_config.output_patch_size
+    values = network.output_patch_embedding(hidden).unflatten(2, (-1, patch)).transpose(1, 2).flatten(2)
+    return values[..., : task.prediction_length], loc, scale
 
 
 def _unrolled(network: Any, batch: Mapping[str, Tensor], task: Task, together: bool) -> Tensor:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tsfm_chronos.model import Chronos
 
 __all__ = [
+    "BACKBONE",
     "Answer",
     "Family",
     "Floats",
@@ -30,6 +31,9 @@ __all__ = [
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
+#: The part of a module of a network with a head that answers what the head is given.
+BACKBONE = "backbone"
+
 #: What a module answers: for quantiles ``(values [B, Q, H], loc [B, 1], scale [B, 1])`` on the window's scale.
 Answer = Any
 
@@ -39,12 +43,14 @@ class Family(Protocol):
 
     :ivar name: of the entry point.
     :ivar adapter_targets: layers that get an adapter by default.
+    :ivar head: the layers behind what :data:`BACKBONE` of a module answers; "": none are trained alone.
     :ivar draws: whether forecasts are drawn, too slow to judge a training by; else the module answers quantiles.
     :ivar facts: what chronos_config in config.json must hold, and of what kind.
     """
 
     name: str
     adapter_targets: tuple[str, ...]
+    head: str
     draws: bool
     facts: Mapping[str, type]
 

@@ -28,6 +28,7 @@ class T5:
 
     name = "chronos_t5"
     adapter_targets: tuple[str, ...] = ()
+    head = ""
     draws = True
     facts: Mapping[str, type] = {
         "context_length": int,
