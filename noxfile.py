@@ -165,6 +165,7 @@ def bench(session: nox.Session) -> None:
         "metrics",
         "intervals",
         "evaluate_scale",
+        "registry",
     ):
         session.run("python", f"benchmarks/{name}.py")
 

@@ -29,14 +29,15 @@ MAY_IMPORT = {
 LAYERS = (
     ("errors", "progress"),
     ("stopping",),
-    ("freq", "units", "zones", "files", "checkpoints", "environment", "records", "task"),
+    ("freq", "units", "zones", "files", "checkpoints", "environment", "owner", "records", "registry", "task"),
     ("config",),
     ("data",),
     ("hookspecs",),
     ("admission", "backend", "builtin", "baselines"),
     ("plugins",),
     ("opening",),
-    ("run", "groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
+    ("run", "entries", "best", "catalogue", "annotate", "export"),
+    ("groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
     ("provenance", "report", "plot", "launching", "pipeline", "resuming"),
     ("api", "testing", "worker"),
     ("cli",),
@@ -197,6 +198,7 @@ model_info trial test_error checksum md5 episode
 
 #: Where a banned word stands because another library, or a foreign file, has it: file, word, reason.
 ALLOWED = {
+    ("tsfm_core", "model_type"): "a column of the sheets that research groups keep of their trainings",
     ("tsfm_core", "fold"): "one part of a cross-validation, and rich's word for a cell that wraps",
     ("tsfm_glucose", "p_num"): "a column of other people's files",
     ("tsfm_glucose", "bg_mM"): "likewise",

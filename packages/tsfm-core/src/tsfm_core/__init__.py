@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tsfm_core.api import backtest, evaluate, load_run, predict, resume, train
-    from tsfm_core.checkpoints import link_checkpoint, replace_best, save_checkpoint
+    from tsfm_core.checkpoints import point_link, replace_best, save_checkpoint
     from tsfm_core.config.schema import Section
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.panel import Panel
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "api": ("backtest", "evaluate", "load_run", "predict", "resume", "train"),
-    "checkpoints": ("link_checkpoint", "replace_best", "save_checkpoint"),
+    "checkpoints": ("point_link", "replace_best", "save_checkpoint"),
     "config.schema": ("Section",),
     "data.forecasts": ("Forecasts",),
     "data.panel": ("Panel",),
@@ -103,8 +103,8 @@ __all__ = [
     "evaluate",
     "fill_context",
     "hookimpl",
-    "link_checkpoint",
     "load_run",
+    "point_link",
     "predict",
     "read_csv",
     "read_parquet",

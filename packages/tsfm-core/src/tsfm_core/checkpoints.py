@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tsfm_core.errors import RunError
 
-__all__ = ["BEST", "LAST", "link_checkpoint", "replace_best", "save_checkpoint"]
+__all__ = ["BEST", "LAST", "point_link", "replace_best", "save_checkpoint"]
 
 LAST, BEST = "last", "best"
 
@@ -25,9 +25,9 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], best
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = _write_whole(folder / f"step_{step}", write)
-    link_checkpoint(folder, LAST, final.name)
+    point_link(folder / LAST, final.name)
     if best:
-        link_checkpoint(folder, BEST, final.name)
+        point_link(folder / BEST, final.name)
     _sync(folder)
     return final
 
@@ -38,7 +38,7 @@ def replace_best(folder: Path, write: Callable[[Path], None]) -> Path:
     :return: the checkpoint's directory.
     """
     final = _write_whole(folder / f"merged_{(folder / BEST).resolve().name}", write)
-    link_checkpoint(folder, BEST, final.name)
+    point_link(folder / BEST, final.name)
     _sync(folder)
     return final
 
@@ -69,9 +69,9 @@ def _write_whole(final: Path, write: Callable[[Path], None]) -> Path:
     return final
 
 
-def link_checkpoint(folder: Path, name: str, target: str) -> None:
-    """Point ``folder/<name>`` at the checkpoint ``target`` beside it: at any moment at the old one or the new one."""
-    link, aside = folder / name, folder / f".{name}.tmp"
+def point_link(link: Path, target: str) -> None:
+    """Let a symbolic link lead to ``target``, by a rename: it is never missing."""
+    aside = link.with_name(f".{link.name}.tmp")
     aside.unlink(missing_ok=True)
     aside.symlink_to(target)
     aside.rename(link)

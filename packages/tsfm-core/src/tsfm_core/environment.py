@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from typing import Any
 
@@ -19,6 +20,7 @@ def environment(package: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "gpus": _gpus(),
         "versions": {name: version for name, version in versions.items() if version},
         "git": _git(),
     }
@@ -29,6 +31,14 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _gpus() -> list[str]:
+    """Return the names of the GPUs that torch sees; none where nothing has loaded it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
 
 
 def _git() -> dict[str, Any] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from tsfm_core.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["atomic", "check_output", "finite", "folder_hash", "write_frame", "write_json", "write_text"]
+__all__ = ["atomic", "check_output", "finite", "folder_hash", "locked", "write_frame", "write_json", "write_text"]
 
 
 @contextmanager
@@ -29,6 +30,23 @@ def atomic(path: Path) -> Iterator[Path]:
         aside.rename(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file or folder that is never replaced, for one process at a time.
+
+    A file system without locks holds nothing. The lock is not for one process to take twice.
+
+    :raises OSError: where it cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from tsfm_core.data.store import StoredChunk
 from tsfm_core.errors import DataError
 from tsfm_core.groups import Groups
 from tsfm_core.judging import block_of, in_unit, judged_point, why_not
-from tsfm_core.records import Block, IntervalMethod, Metric
+from tsfm_core.records import VALIDATION, Block, IntervalMethod, Metric
 from tsfm_core.sample import Sample
 from tsfm_core.tally import Tally
 from tsfm_core.task import Task
@@ -20,15 +20,13 @@ from tsfm_core.units import conversion_factor
 
 __all__ = ["VALIDATION", "Scores", "Scoring", "add_intervals", "score"]
 
-#: The set that choices are made on.
-VALIDATION = "validation"
-
 
 @dataclass
 class Scores:
     """The scores of one model.
 
-    :param sets: by set ``windows``; ``pairs``, of truths observed and missing; ``counts``, what each metric rests on;
+    :param sets: by set ``windows``; ``digest``, a hash of their items, cutoffs and truths; ``pairs``, of truths
+        observed and missing; ``counts``, what each metric rests on;
         ``overall {number: x}`` over all windows and ``macro``, the mean over the items; ``by_step {number: [H]}``,
         ``by_hour`` of the day and ``by_range`` of the truth ``{number: {name: x}}``; ``by_source`` and ``by_group``.
     :param items: a row for each set and item: ``{"set": ..., "item_id": ..., "windows": n, number: x}``.
@@ -131,7 +129,8 @@ class Scoring:
         for name, tally in self.sets.items():
             metrics = [metric for metric in usable if tally.has(metric)]
             samples = found.samples[name] = {metric.name: tally.sample(metric) for metric in metrics}
-            one: dict[str, Any] = {"windows": tally.windows, "pairs": tally.pairs, "counts": _counts(samples)}
+            one: dict[str, Any] = {"windows": tally.windows, "digest": tally.digest, "pairs": tally.pairs}
+            one["counts"] = _counts(samples)
             one["overall"] = _merged(sample.overall() for sample in samples.values())
             items = sorted(tally.items)  # so are those of every sample
             rows = [_merged(sample.of(np.array([at])) for sample in samples.values()) for at in range(len(items))]

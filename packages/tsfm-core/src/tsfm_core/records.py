@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tsfm_core.sample import Sample
 
 __all__ = [
+    "VALIDATION",
     "Block",
     "Channel",
     "Dataset",
@@ -33,6 +34,9 @@ __all__ = [
     "Source",
     "Strategy",
 ]
+
+#: The set that choices are made on.
+VALIDATION = "validation"
 
 Strategy = Literal["zero_shot", "full", "lora", "head", "from_scratch"]
 Precision = Literal["fp32", "bf16", "fp16"]

@@ -11,9 +11,10 @@ import yaml
 
 from tsfm_core.config.resolve import Resolved, read_config
 from tsfm_core.errors import ConfigError, RunError, TsfmError, listing
+from tsfm_core.owner import this_process
 from tsfm_core.pipeline import Ready, carry_out, make_ready
 from tsfm_core.progress import Progress, quiet
-from tsfm_core.run import Run, this_process
+from tsfm_core.run import Run
 from tsfm_core.stopping import stoppable
 
 __all__ = ["refuse_other_config", "resume"]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,9 +18,13 @@ import yaml
 
 from tsfm_core.checkpoints import BEST
 from tsfm_core.errors import RunError, did_you_mean, listing
-from tsfm_core.files import write_json, write_text
+from tsfm_core.files import locked, write_json, write_text
+from tsfm_core.owner import this_process, true_status
 
-__all__ = ["Run", "find_run", "is_run", "list_runs", "runs_of", "this_process"]
+__all__ = ["RUN_PATTERN", "Run", "facts_of", "find_run", "is_run", "list_runs", "mark_of", "runs_of", "stamp_of"]
+
+#: How the directory of a run is called.
+RUN_PATTERN = "run_*"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class Run:
         created = stamp.isoformat(timespec="seconds")
         write_text(run.config_path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
         write_json(run.path / "run.json", {"status": "created", "created": created, "owner": this_process(), **facts})
-        return cls(_rename(run.path, parent / name))
+        made = cls(_rename(run.path, parent / name))
+        made._record(new=True)
+        return made
 
     def __str__(self) -> str:
         return str(self.path)
@@ -118,28 +123,26 @@ class Run:
         return self.path / "metrics.json"
 
     @property
+    def facts_path(self) -> Path:
+        """Return run.json."""
+        return self.path / "run.json"
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Return run.json as it is now.
 
         :raises RunError: where it is not readable.
         """
         try:
-            facts: dict[str, Any] = json.loads((self.path / "run.json").read_text())
+            return facts_of(self.facts_path.read_bytes())
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.path}/run.json cannot be read: {error}") from error
-        return facts
+            raise RunError(f"{self.facts_path} cannot be read: {error}") from error
 
     @property
     def status(self) -> str:
         """Return the status, truthfully: a run whose process is gone was interrupted."""
         facts = self.facts
-        if facts["status"] in ("created", "running"):
-            owner = facts["owner"]
-            here = owner["host"] == socket.gethostname()
-            if here and _process_start(owner["pid"]) != owner["started"]:
-                return "interrupted"
-        status: str = facts["status"]
-        return status
+        return true_status(facts["status"], facts.get("owner"))
 
     @cached_property
     def metrics(self) -> dict[str, Any] | None:
@@ -171,12 +174,34 @@ class Run:
 
     def update(self, **facts: Any) -> None:
         """Change some facts of run.json."""
-        write_json(self.path / "run.json", self.facts | facts)
+        self.edit(lambda was: was | facts)
+
+    def edit(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Replace the facts of run.json by what ``change`` makes of them; two processes at once both take effect."""
+        with self.locked():
+            write_json(self.facts_path, change(self.facts))
+        self._record()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold what other processes change of this run, briefly."""
+        # config.yaml is never replaced; without it somebody took the run apart, and what reads it next says so
+        with locked(self.config_path) if self.config_path.exists() else nullcontext():
+            yield
 
     def log(self, line: str) -> None:
         """Append a line to logs/log.txt."""
         with (self.path / "logs" / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now().isoformat(timespec='seconds')} {line}\n")
+
+    def _record(self, new: bool = False) -> None:
+        """Let the index know; it heals by itself where it cannot be written, and no run fails for it."""
+        from tsfm_core.catalogue import record
+
+        problem = record(self, new)
+        if problem:
+            with suppress(OSError):
+                self.log(f"registry: {problem}")
 
 
 def is_run(path: Path) -> bool:
@@ -186,18 +211,21 @@ def is_run(path: Path) -> bool:
 
 def list_runs(root: Path) -> Iterator[Run]:
     """Yield the runs below ``root``, oldest first within an experiment."""
-    for file in sorted(root.glob("*/*/run_*/run.json")):
+    for file in sorted(root.glob(f"*/*/{RUN_PATTERN}/run.json")):
         yield Run(file.parent)
 
 
 def runs_of(experiment: Path) -> tuple[Run, ...]:
     """Return the runs in the folder of one experiment, oldest first."""
-    return tuple(Run(file.parent) for file in sorted(experiment.glob("run_*/run.json")))
+    return tuple(Run(file.parent) for file in sorted(experiment.glob(f"{RUN_PATTERN}/run.json")))
 
 
 def find_run(name: str, root: Path) -> Run:
     """Return the run that ``name`` means: a directory, or the end of the path of exactly one run below ``root``."""
     path = Path(name)
+    for one in (path, *([] if ".." in path.parts else [root / path])):
+        if one.is_symlink() and is_run(one):
+            return Run(one.parent / _target(one))
     if is_run(path):
         return Run(path)
     runs = list(list_runs(root))
@@ -208,6 +236,48 @@ def find_run(name: str, root: Path) -> Run:
         raise RunError(f"{name!r} means {len(matching)} runs: {listing(matching)}", "give more of the path")
     hint = did_you_mean(name, [run.path.name for run in runs]) or "tsfm runs list shows the runs"
     raise RunError(f"there is no run {name!r} here or below {root}", hint)
+
+
+def facts_of(text: bytes) -> dict[str, Any]:
+    """Return the facts that run.json holds.
+
+    :raises ValueError: where it is not whole.
+    """
+    facts = json.loads(text)
+    if not isinstance(facts, dict) or not isinstance(facts.get("status"), str):
+        raise ValueError("it holds no status")
+    return facts
+
+
+def stamp_of(folder: str) -> str | None:
+    """Return what tells the files of the run in a folder from later ones of theirs; None where there is no run.
+
+    Plain text and no paths: it is asked of every run whenever they are listed.
+    """
+    try:
+        facts = mark_of(os.stat(f"{folder}/run.json"))  # noqa: PTH116
+    except OSError:
+        return None
+    try:
+        return f"{facts} {mark_of(os.stat(f'{folder}/metrics.json'))}"  # noqa: PTH116
+    except OSError:
+        return f"{facts} {mark_of(None)}"
+
+
+def mark_of(state: os.stat_result | None) -> str:
+    """Return what tells a file from one that was renamed over it; None stands for no file."""
+    return f"{state.st_ino}.{state.st_size}.{state.st_mtime_ns}" if state else "-"
+
+
+def _target(link: Path) -> str:
+    """Return which run of its own folder a link means.
+
+    :raises RunError: where it leads out of there.
+    """
+    target = str(link.readlink())
+    if Path(target).name != target or target == "..":
+        raise RunError(f"{link} leads to {target}, out of its folder", "name the run itself")
+    return target
 
 
 def _rename(aside: Path, wanted: Path) -> Path:
@@ -221,26 +291,3 @@ def _rename(aside: Path, wanted: Path) -> Path:
                 raise
         number += 1
         path = wanted.with_name(f"{wanted.name}-{number}")
-
-
-def this_process() -> dict[str, Any]:
-    """Return what names this process for as long as it lives: what run.json calls its owner."""
-    return {"pid": os.getpid(), "host": socket.gethostname(), "started": _process_start(os.getpid())}
-
-
-def _process_start(pid: int) -> str | None:
-    """Return when the process ``pid`` started, in the kernel's own clock; None where it does not run.
-
-    Process numbers are used again: number and start together name one process.
-    """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "running" if not Path("/proc/self/stat").exists() else None

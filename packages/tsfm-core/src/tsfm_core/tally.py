@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,10 +55,23 @@ class Tally:
         self.items: dict[str, int] = {}
         self._item_steps = item_steps
         self._kept: dict[str, _Kept] = {}
+        # apart, so that the digest does not depend on the chunks
+        self._hashes = (hashlib.sha256(), hashlib.sha256(), hashlib.sha256())
+        self._joined: list[str] = []
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of every window's item, cutoff and truth; of several runs one that knows no order of them."""
+        own = hashlib.sha256(b"".join(one.digest() for one in self._hashes)).hexdigest()
+        return own if not self._joined else hashlib.sha256("".join(sorted([own, *self._joined])).encode()).hexdigest()
 
     def count(self, chunk: StoredChunk) -> None:
         """Count the windows and pairs of a chunk."""
         self.windows += len(chunk.item_id)
+        items, cutoffs, truths = self._hashes
+        items.update("".join(f"{item}\0" for item in chunk.item_id).encode())
+        cutoffs.update(chunk.cutoff.astype("datetime64[s]").astype(np.int64).tobytes())
+        truths.update(np.where(np.isnan(chunk.truth), np.float32(np.nan), chunk.truth).astype(np.float32).tobytes())
         observed = int(np.isfinite(chunk.truth).sum())
         self.pairs["observed"] += observed
         self.pairs["missing"] += chunk.truth.size - observed
@@ -111,6 +125,7 @@ class Tally:
     def join(self, other: Tally) -> None:
         """Add another run's windows of the same set."""
         self.windows += other.windows
+        self._joined += [other.digest]
         self.crossed += other.crossed
         for name, count in other.pairs.items():
             self.pairs[name] += count

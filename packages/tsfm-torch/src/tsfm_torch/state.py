@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tsfm_core import link_checkpoint
+from tsfm_core import point_link
 from tsfm_torch.schema import TrainingConfig
 
 __all__ = ["FOLDER", "Choice", "begin_again", "finish", "finished", "forget", "last_state"]
@@ -88,7 +88,7 @@ def begin_again(checkpoints: Path, choice: Choice) -> Path | None:
     state = last_state(checkpoints)
     if state is not None:
         choice.read(state)
-        link_checkpoint(checkpoints, "best", f"step_{choice.best_step}")  # a kill may have come before it was moved
+        point_link(checkpoints / "best", f"step_{choice.best_step}")  # a kill may have come before it was moved
     return state
 
 

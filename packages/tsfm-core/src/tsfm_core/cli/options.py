@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Checkpoint", "ConfigFile", "Csv", "Json", "Latex", "Root", "Seed", "Settings", "group"]
+__all__ = [
+    "EXPERIMENTS",
+    "Checkpoint",
+    "ConfigFile",
+    "Csv",
+    "Json",
+    "Latex",
+    "Root",
+    "RunName",
+    "Seed",
+    "Settings",
+    "group",
+]
+
+#: Where runs are, unless --root says otherwise.
+EXPERIMENTS = Path("experiments")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="A YAML configuration.", metavar="FILE")]
 Settings = Annotated[
@@ -18,6 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")]
 Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX tables, for booktabs.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder of all experiments.", metavar="FOLDER")]
+RunName = Annotated[str, typer.Argument(help="A run's directory, or the end of its path.", metavar="RUN")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Over seed.")]
 Checkpoint = Annotated[
     str | None, typer.Option("--checkpoint", help="Over model.checkpoint: a directory or a hub name.")
