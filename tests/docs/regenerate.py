@@ -18,6 +18,7 @@ import typer
 from pydantic import BaseModel
 
 from tsfm_core import hookspecs, records, testing
+from tsfm_core.audit import CHECKS
 from tsfm_core.cli import app
 from tsfm_core.config.schema import Config
 from tsfm_core.plugins import host
@@ -215,6 +216,13 @@ def promises() -> str:
     return "\n".join(f"* {(check.__doc__ or '').splitlines()[0].replace('``', '`')}" for check in testing.CHECKS)
 
 
+def checks() -> str:
+    """Return what ``tsfm audit`` checks."""
+    return _table_of(
+        ["check", "what must hold"], ((f"`{name}`", (one.__doc__ or "").strip()) for name, one in CHECKS.items())
+    )
+
+
 def datasets() -> str:
     """Return the data sets of our packages."""
     head = ["source", "what it is", "licence", "where its files come from", "channels beside the target", "clock"]
@@ -352,6 +360,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "protocol_options": protocol_options,
     "metrics": metrics,
     "promises": promises,
+    "checks": checks,
     "commands": commands,
     "demo": demo,
 }

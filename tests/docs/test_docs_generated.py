@@ -57,7 +57,7 @@ def test_every_key_field_and_option_is_described(documents):
 
 def test_every_hook_has_a_heading_with_its_signature(regenerate, documents):
     hooks = regenerate.hooks()
-    assert len(hooks) == 12
+    assert len(hooks) == 13
     for signature in hooks.values():
         assert f"\n### `{signature}`\n" in documents["docs/hooks.md"]
 

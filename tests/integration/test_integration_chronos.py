@@ -115,7 +115,7 @@ def test_adapters_on_the_checkpoint_of_a_run(run: Any) -> None:
     assert again.metrics["sets"] != run.metrics["sets"]
 
 
-def test_cross_learning_is_recorded(run: Any) -> None:
+def test_cross_learning_is_recorded_and_audited(run: Any) -> None:
     zero_shot = ["--set", "training={strategy: zero_shot}", "--set", "model={}", "--set", "data.exclude=[carl]"]
     common = ("backtest", "chronos", "--config", "labels.yaml", "--checkpoint", run.best_checkpoint, *zero_shot)
     apart, together = (
@@ -126,6 +126,11 @@ def test_cross_learning_is_recorded(run: Any) -> None:
     assert together.facts["settings"]["model"]["cross_learning"] is True
     assert apart.facts["protocol_digest"] == together.facts["protocol_digest"]
     assert apart.metrics["sets"] != together.metrics["sets"]
+    for one in (run, apart, together):
+        said = json.loads(tsfm("audit", one.path, "--json"))
+        assert said["sound"] is True, said
+        found = {check["check"]: check["said"] for check in said["checks"]}
+        assert found["leak probe"].endswith("altered after their cutoff: glucose, carbs")
 
 
 def test_covariates_are_ignored_with_all_that_is_said_of_them() -> None:

@@ -56,3 +56,12 @@ def test_what_it_says_to_type_next_works(printed):
     command = [sys.executable, "-c", "from tsfm_core.cli import main; main()", *shown]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     assert "ttm · demo · from_scratch · completed" in done.stdout
+
+
+def test_a_run_of_it_is_reproduced_to_the_bit(printed):
+    folder, text = printed
+    path = re.search(r"^linear: (experiments/\S+)$", text, re.MULTILINE)[1]
+    command = [sys.executable, "-c", "from tsfm_core.cli import main; main()", "runs", "reproduce", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith(f"identical to {path}")

@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -12,7 +14,10 @@ import pandas as pd
 import pytest
 
 from tsfm_core import load_run
+from tsfm_core.audit import audit
 from tsfm_core.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 CONFIG = """
 experiment: small
@@ -115,9 +120,45 @@ def test_the_same_command_gives_the_same_bits(run, folder):
     assert again.metrics_path.read_bytes() == run.metrics_path.read_bytes()
 
 
-def test_its_own_config_runs_again(run):
-    again = load_run(json.loads(tsfm("train", "ttm", "--config", run.config_path, "--json"))["run"])
+def test_it_is_reproduced_to_the_bit(run):
+    said = json.loads(tsfm("runs", "reproduce", run.path, "--json"))
+    assert said["identical"] is True
+    assert {one["what"] for one in said["after"]} == {"weights", "windows", "protocol", "forecasts", "scores"}
+    assert all(one["same"] for one in said["before"] if one["what"] in ("stored weights", "threads", "versions"))
+    again = load_run(said["run"])
     assert again.forecasts_path.read_bytes() == run.forecasts_path.read_bytes()
+    versions = again.facts["environment"]["versions"]
+    assert {"torch", "transformers", "granite-tsfm", "accelerate", "tsfm-torch", "tsfm-ttm"} <= set(versions)
+
+
+def test_the_audit_passes_every_line_and_prints_what_its_page_shows(run):
+    shown = tsfm("audit", run.path)
+    page = (ROOT / "docs/reproducibility.md").read_text(encoding="utf-8")
+    documented = page.split("$ tsfm audit experiments/ttm/small/")[1].split("```")[0]
+    assert lines_of(shown) == lines_of(documented)
+    assert lines_of(shown)["leak probe"] == "ok       105 windows, altered after their cutoff: glucose"
+    assert shown.rstrip().endswith(": 16 ok")
+
+
+def lines_of(text):
+    """Return what is said of each check, but for what another machine may round otherwise."""
+    rows = [line.strip().partition("  ") for line in text.splitlines()]
+    found = {check: said.strip() for check, _, said in rows if said.strip()[:3] == "ok "}
+    rounded = {check: found[check][:2] for check in ("selection", "forecast again")}
+    return {check: re.sub(r"\b[0-9a-f]{12}\b", "<hash>", said) for check, said in (found | rounded).items()}
+
+
+def test_a_scaler_that_saw_other_rows_fails_the_audit(run, folder):
+    copied = folder / "copied"
+    shutil.copytree(run.path, copied, symlinks=True)
+    stored = copied / "checkpoints" / "best" / "tsfm_ttm.json"
+    facts = json.loads(stored.read_text())
+    facts["mean"][0] *= 1.01
+    stored.write_text(json.dumps(facts))
+    found = {one.check: one for one in audit(load_run(copied))}
+    # granite scales every window itself, so that the forecasts hardly show it
+    assert {name for name, one in found.items() if one.result != "ok"} == {"scaler"}
+    assert found["scaler"].said.startswith(f"mean number 1 is stored as {facts['mean'][0]:.8g}, and training gives")
 
 
 def test_stored_forecasts_score_the_same_again(run):

@@ -38,8 +38,8 @@ LAYERS = (
     ("opening",),
     ("run", "entries", "best", "catalogue", "annotate", "export"),
     ("groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
-    ("provenance", "report", "plot", "launching", "pipeline", "resuming"),
-    ("api", "testing", "worker"),
+    ("provenance", "report", "plot", "launching", "outcomes", "pipeline", "resuming"),
+    ("api", "testing", "worker", "reproduce", "audit"),
     ("cli",),
 )
 LAYER_OF = {name: at for at, names in enumerate(LAYERS) for name in names}

@@ -66,6 +66,16 @@ def predict(extra: str = "pass", offset: str = "0.0") -> str:
     return PREDICT.replace("EXTRA", extra).replace("OFFSET", offset)
 
 
+#: The hook that shows the number; what it learns again is the training's, or has one line wrong.
+STATISTICS = """
+@hookimpl
+def statistics(model, data, runtime):
+    import numpy as np
+    random = np.random.default_rng(runtime.seed)
+    return {"offset": ([model["offset"]], [float(np.nanmean(data.truth(slice(0, 200)))) + random.normal()])}
+"""
+
+
 @pytest.fixture
 def learner(site):
     """Install the model that learns one number, with some hooks replaced."""
@@ -88,12 +98,12 @@ def learner(site):
 )
 def test_cores_own_models_keep_every_promise(tmp_path, name, sections):
     checks = check_model(name, tmp_path, **sections)
-    assert len(checks) == 12
+    assert len(checks) == 13
     assert "the_future_stays_hidden" in checks
 
 
 def test_a_fake_that_keeps_its_promises_passes(learner, tmp_path):
-    learner()
+    learner(statistics=STATISTICS)
     assert check_model("fake", tmp_path)
 
 
@@ -182,6 +192,10 @@ WRONG_TRAINING = {
     "keeps no model": (
         {"train": "@hookimpl\ndef train(model, data, validation, job):\n    return model | {'offset': 1.0}\n"},
         "a_checkpoint_is_the_model: load_model on ``best``, in a new process, forecasts the same bits.",
+    ),
+    "shows other statistics": (
+        {"statistics": STATISTICS.replace("200", "20")},
+        "statistics_are_of_the_training_windows: What ``statistics`` learns again from the training windows",
     ),
     "ignores the seed": ({"train": train(seed="None")}, "the_seed_decides: The same seed gives the same bits"),
     "claims a covariate": (

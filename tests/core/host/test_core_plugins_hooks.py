@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tsfm_core import load_run
+
 #: Notes the arguments of every hook in a file beside the module.
 NOTES = """
 import json, pathlib
@@ -34,7 +36,8 @@ def model_card():
 @hookimpl
 def load_model(config, task, checkpoint, runtime):
     note("load_model", width=config.width, horizon=task.prediction_length, checkpoint=checkpoint,
-         strategy=runtime.strategy, seed=runtime.seed, batch_size=runtime.batch_size)
+         strategy=runtime.strategy, seed=runtime.seed, batch_size=runtime.batch_size,
+         deterministic=runtime.deterministic)
     return "loaded"
 """,
     "prepare_data": """
@@ -95,11 +98,14 @@ def test_hook_load_model(notes):
     assert loaded["horizon"] == 6
     assert loaded["checkpoint"] is None  # from_scratch: random weights
     assert (loaded["strategy"], loaded["seed"], loaded["batch_size"]) == ("from_scratch", 3, None)
+    assert loaded["deterministic"] is True
 
 
 def test_hook_load_model_gets_the_default_checkpoint_without_training(notes):
-    [loaded] = notes("backtest", "--set", "runtime.batch_size=16")["load_model"]
+    settings = ("--set", "runtime.batch_size=16", "--set", "runtime.deterministic=false")
+    [loaded] = notes("backtest", *settings)["load_model"]
     assert (loaded["checkpoint"], loaded["strategy"], loaded["batch_size"]) == ("somewhere/else", "zero_shot", 16)
+    assert loaded["deterministic"] is False
 
 
 def test_hook_prepare_data(notes):
@@ -127,6 +133,36 @@ def test_hook_predict(notes):
     assert len(noted) == 3  # validation, temporal_holdout, patient_holdout
     assert {one["model"] for one in noted} == {"loaded"}
     assert not any(one["truth"] for one in noted)
+
+
+STATISTICS = """
+@hookimpl
+def statistics(model, data, runtime):
+    note("statistics", model=model, windows=len(data), kind=type(data).__name__, seed=runtime.seed)
+    return {"scale": ([1.0], [1.0])}
+"""
+
+SAVES = """
+@hookimpl
+def train(model, data, validation, job):
+    from tsfm_core import save_checkpoint
+
+    save_checkpoint(job.checkpoint_dir, 1, lambda folder: (folder / "weights").write_text("1"), True)
+    return model
+"""
+
+
+def test_hook_statistics(site, tsfm, config):
+    site.model("noting", more=NOTES, **TRAINABLE | {"train": SAVES, "statistics": STATISTICS})
+    done = tsfm("train", "noting", "--config", config, "--set", "training.strategy=from_scratch", "--json")
+    run = load_run(json.loads(done.out)["run"])
+    checks = json.loads(tsfm("audit", run.path, "--json").out)["checks"]
+    noted = [json.loads(line) for line in (site.folder / "notes").read_text().splitlines()]
+    [asked] = [one for one in noted if one["hook"] == "statistics"]
+    assert (asked["model"], asked["kind"], asked["seed"]) == ("loaded", "TrainingWindows", 3)
+    assert asked["windows"] == run.facts["windows"]["train"]
+    [scaler] = [one for one in checks if one["check"] == "scaler"]
+    assert (scaler["result"], scaler["said"]) == ("ok", f"scale of {asked['windows']:,} training windows")
 
 
 def test_hook_metrics(site, tsfm, config):

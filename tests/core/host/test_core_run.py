@@ -182,6 +182,8 @@ def test_run_json_says_what_it_was(tsfm, config):
     )
     assert set(facts["timings"]) == {"train", "predict", "score", "baselines"}
     assert {"tsfm-core", "numpy"} <= set(facts["environment"]["versions"])
+    assert facts["deterministic"] is True
+    assert len(facts["forecasts_sha256"]) == len(facts["weights_sha256"]) == 64
     assert len(facts["data"]["fingerprint"]) == len(facts["protocol_digest"]) == len(facts["split"]["digest"]) == 64
     assert facts["split"]["patient_holdout"] == ["p2"]
     assert set(facts["windows"]) == {"train", "validation", "temporal_holdout", "patient_holdout"}

@@ -9,6 +9,8 @@ from tsfm_core.admission import MODELS
 from tsfm_core.errors import PluginError, TsfmError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.windows import Windows
     from tsfm_core.plugins import Registry
@@ -33,6 +35,11 @@ class Backend:
         """Return whether the plugin implements ``train``."""
         return self.registry.implements(f"{MODELS}:{self.name}", "train")
 
+    @property
+    def shows_statistics(self) -> bool:
+        """Return whether the plugin implements ``statistics``."""
+        return self.registry.implements(f"{MODELS}:{self.name}", "statistics")
+
     def load_model(self, config: Any, task: Task, checkpoint: str | None, runtime: Runtime) -> Any:
         """See :meth:`ModelHooks.load_model`."""
         return self._call("load_model", config=config, task=task, checkpoint=checkpoint, runtime=runtime)
@@ -49,6 +56,15 @@ class Backend:
         """See :meth:`ModelHooks.predict`."""
         forecasts: Forecasts = self._call("predict", model=model, data=data, task=task)
         return forecasts
+
+    def statistics(
+        self, model: Any, data: Any, runtime: Runtime
+    ) -> Mapping[str, tuple[Sequence[float], Sequence[float]]]:
+        """See :meth:`ModelHooks.statistics`."""
+        found: Mapping[str, tuple[Sequence[float], Sequence[float]]] = self._call(
+            "statistics", model=model, data=data, runtime=runtime
+        )
+        return found
 
     def _call(self, verb: str, **arguments: Any) -> Any:
         if not self.registry.implements(f"{MODELS}:{self.name}", verb):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tsfm_core.data.forecasts import Forecasts
     from tsfm_core.data.windows import Windows
     from tsfm_core.records import (
@@ -78,6 +80,21 @@ class ModelHooks(Protocol):
         Called on chunks of at most 65,536 windows; the answer must not depend on the chunking.
 
         :return: ``mean [N, H]``, ``quantiles [N, Q, H]``, at least one of them.
+        """
+        raise NotImplementedError
+
+    @hookspec(firstresult=True)
+    def statistics(
+        self, model: Any, data: Any, runtime: Runtime
+    ) -> Mapping[str, tuple[Sequence[float], Sequence[float]]]:
+        """Return what ``train`` learns of the data beside the weights, such as scalers: as stored, and learnt again.
+
+        Called by ``tsfm audit``: the two must agree. Left out by a model that learns nothing beside its weights.
+
+        :param model: as ``load_model`` gave it from the best checkpoint.
+        :param data: what ``prepare_data`` returned for the training windows.
+        :param runtime: as ``load_model`` got it, with the seed of the training.
+        :return: by name ``(stored, learnt from data)``, numbers in the same order.
         """
         raise NotImplementedError
 

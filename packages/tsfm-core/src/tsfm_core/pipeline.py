@@ -31,7 +31,7 @@ from tsfm_core.prepare import (
     require_training_windows,
 )
 from tsfm_core.progress import Progress, quiet
-from tsfm_core.provenance import refuse_seen_windows, run_facts
+from tsfm_core.provenance import hashes, refuse_seen_windows, run_facts
 from tsfm_core.records import Job, Metric
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
@@ -137,7 +137,7 @@ def work(run: Run, ready: Ready, progress: Progress = quiet, resume: bool = Fals
         scores = score(file.chunks(), loaded.task, ready.metrics, by_source="sources" in prepared.panel.provenance)
     with _timed(timings, "baselines"):
         beside, skipped = _baselines(ready.resolved, loaded, prepared, ready.metrics, seasonality, progress)
-    run.update(protocol_digest=digest, timings=timings)
+    run.update(protocol_digest=digest, timings=timings, **hashes(run))
     _write_scores(run, loaded.task, scores, beside, skipped)
     # last but for the status: a run that says it is completed has everything
     write_text(run.results_path, as_text(results(run, "completed")))

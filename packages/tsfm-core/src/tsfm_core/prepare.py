@@ -96,7 +96,8 @@ def load(name: str, resolved: Resolved, command: str, from_run: bool = False) ->
     if precision != "fp32" and (command != "train" or precision not in card.precisions):
         why = f"tsfm {command} trains nothing" if command != "train" else f"{name} trains in {listing(card.precisions)}"
         raise CapabilityError(f"runtime.precision is {precision}, and {why}", "set it to fp32, or leave it out")
-    runtime = Runtime(now, config.seed, config.runtime.device, None if size == "auto" else size, precision)
+    batch, same_bits = None if size == "auto" else size, config.runtime.deterministic
+    runtime = Runtime(now, config.seed, config.runtime.device, batch, precision, same_bits)
     loaded = backend.load_model(model, task, checkpoint, runtime)
     return Loaded(backend, loaded, task, runtime, strategy, checkpoint, {"model": model, "training": training})
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from tsfm_core.config.resolve import Resolved
+from tsfm_core.data.digest import forecasts_hash
 from tsfm_core.environment import environment
 from tsfm_core.errors import TsfmError
 from tsfm_core.files import folder_hash
 from tsfm_core.prepare import Loaded, Prepared, local_checkpoint
 from tsfm_core.run import Run
 
-__all__ = ["refuse_seen_windows", "run_facts"]
+__all__ = ["changed_files", "hashes", "refuse_seen_windows", "run_facts"]
 
 
 def run_facts(
@@ -42,6 +43,7 @@ def run_facts(
         "seed": resolved.config.seed,
         "settings": resolved.hidden({name: one.model_dump(mode="json") for name, one in loaded.sections.items()}),
         "device": loaded.runtime.device,
+        "deterministic": loaded.runtime.deterministic,
         "metrics": list(resolved.config.evaluation.metrics),
         "data": {
             "fingerprint": panel.fingerprint,
@@ -50,7 +52,7 @@ def run_facts(
             **resolved.hidden(panel.provenance),
             "shared_rows": prepared.quality.shared,
             "notes": prepared.quality.notes,
-            "changed_since_parent": _changed_files(parent, panel.provenance) if parent else [],
+            "changed_since_parent": changed_files(parent, panel.provenance) if parent else [],
         },
         "split": {
             "digest": prepared.split.digest,
@@ -69,7 +71,16 @@ def run_facts(
     return facts
 
 
-def _changed_files(parent: Run, provenance: Mapping[str, Any]) -> list[str]:
+def hashes(run: Run) -> dict[str, str | None]:
+    """Return the facts that bind a run to what it left: hashes of its forecasts and of its best checkpoint."""
+    best = run.best_checkpoint
+    return {
+        "forecasts_sha256": forecasts_hash(run.forecasts_path),
+        "weights_sha256": folder_hash(best) if best else None,
+    }
+
+
+def changed_files(parent: Run, provenance: Mapping[str, Any]) -> list[str]:
     """Return the files of a run's source that are other now, ``<source>:<file>`` where it has several."""
     was = parent.facts["data"]
     if "sources" not in was or "sources" not in provenance:

@@ -104,6 +104,7 @@ class Runtime:
     :param device: ``runtime.device``: auto, cpu, cuda or cuda:N.
     :param batch_size: windows per forward pass; None: the backend's own choice.
     :param precision: of the numbers that a training computes with; weights and forecasts are float32.
+    :param deterministic: whether training may use such operations only as give the same bits again.
     """
 
     strategy: Strategy = "zero_shot"
@@ -111,6 +112,7 @@ class Runtime:
     device: str = "auto"
     batch_size: int | None = None
     precision: Precision = "fp32"
+    deterministic: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import transformers
 from tsfm_core import CapabilityError, ConfigError, Job, Stopped, TrainingWindows, defer_stop, replace_best
 from tsfm_core.errors import did_you_mean
 from tsfm_torch import processes
+from tsfm_torch.determinism import deterministic
 from tsfm_torch.device import choose_device
 from tsfm_torch.freezing import frozen
 from tsfm_torch.head import backbone_kept, refuse_several_processes
@@ -86,6 +87,7 @@ def _train(
     steps = int(min(training.num_epochs * loader.steps, training.max_steps or math.inf))
     with ExitStack() as during:
         during.enter_context(_quiet_transformers())
+        during.enter_context(deterministic(job.runtime.deterministic))
         with quietly():
             arguments = _arguments(job, steps, device)
             assert arguments.device == device

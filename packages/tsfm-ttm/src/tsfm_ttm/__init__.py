@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from tsfm_core import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from tsfm_core import Forecasts, Job, ModelCard, Runtime, Task, Windows
 
-__all__ = ["load_model", "model_card", "predict", "prepare_data", "train"]
+__all__ = ["load_model", "model_card", "predict", "prepare_data", "statistics", "train"]
 
 
 @hookimpl
@@ -64,3 +66,15 @@ def predict(model: Any, data: Any, task: Task) -> Forecasts:
     from tsfm_ttm.forecasting import forecast
 
     return forecast(model, data)
+
+
+@hookimpl
+def statistics(model: Any, data: Any, runtime: Runtime) -> Mapping[str, tuple[Sequence[float], Sequence[float]]]:
+    """Return the scaler's mean and deviation of each channel, and what the training windows give."""
+    from tsfm_ttm.scaling import Scaler
+
+    again = Scaler.learn(data, runtime.seed)
+    return {
+        "mean": (model.scaler.mean.tolist(), again.mean.tolist()),
+        "std": (model.scaler.std.tolist(), again.std.tolist()),
+    }

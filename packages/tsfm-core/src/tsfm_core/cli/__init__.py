@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tsfm_core.cli import config, data, evaluate, metrics, models, plugins, run, runs
+from tsfm_core.cli import audit, config, data, evaluate, metrics, models, plugins, reproduce, run, runs
 from tsfm_core.errors import TsfmError
 from tsfm_core.plugins import host, refuse_missing_command, snapshot
 
@@ -28,8 +28,10 @@ for _group, _help in (
     (plugins.app, "Which packages contribute what."),
 ):
     app.add_typer(_group, help=_help)
+runs.app.command()(reproduce.reproduce)
 run.add_to(app)
 evaluate.add_to(app)
+app.command()(audit.audit)
 
 
 @app.callback()

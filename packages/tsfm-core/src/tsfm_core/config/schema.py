@@ -206,6 +206,9 @@ class RuntimeConfig(Section):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="of the numbers that a training computes with; weights and forecasts are float32"
     )
+    deterministic: bool = Field(
+        default=True, description="train by operations that give the same bits again; one that cannot is refused"
+    )
 
 
 class EvaluationConfig(Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tsfm_core.data.digest import ProtocolDigest
 from tsfm_core.data.forecasts import Forecasts
 from tsfm_core.data.panel import Stamps, minutes_of
 from tsfm_core.data.windows import TrainingWindows
@@ -61,7 +61,7 @@ class ForecastWriter:
         self._task = task
         self._lags = tuple(dict.fromkeys((1, seasonality)))
         self._writer: pq.ParquetWriter | None = None
-        self._digests: dict[str, tuple[Any, Any, Any]] = {}
+        self._digest = ProtocolDigest()
 
     def __enter__(self) -> Self:
         self._aside = self._atomic.__enter__()
@@ -77,8 +77,7 @@ class ForecastWriter:
     def write(self, name: str, windows: TrainingWindows, forecasts: Forecasts) -> None:
         """Append the forecasts of some windows of the set ``name`` as a row group."""
         truth = windows.truth(slice(None))
-        if name != "validation":  # the protocol is what is tested on
-            self._hash(name, windows, truth)
+        self._digest.add(name, windows.item_id, windows.cutoff, truth)
         context = windows.inputs(slice(None)).target
         columns: dict[str, Any] = {
             "set": pa.array([name] * len(windows)).dictionary_encode(),
@@ -105,20 +104,7 @@ class ForecastWriter:
 
     def protocol_digest(self, definitions: Sequence[str]) -> str:
         """Return the hash of every test window's item, cutoff and truth, the task, and the metrics' definitions."""
-        task = self._task
-        whole = hashlib.sha256()
-        for name, digests in self._digests.items():
-            whole.update(b"\0".join([name.encode(), *(digest.digest() for digest in digests)]))
-        for part in (task.target, task.unit, task.freq, str(task.prediction_length), *sorted(definitions)):
-            whole.update(f"{part}\0".encode())
-        return whole.hexdigest()
-
-    def _hash(self, name: str, windows: TrainingWindows, truth: Floats) -> None:
-        # apart, so that the digest does not depend on the chunks
-        items, cutoffs, truths = self._digests.setdefault(name, (hashlib.sha256(), hashlib.sha256(), hashlib.sha256()))
-        items.update("".join(f"{item}\0" for item in windows.item_id).encode())
-        cutoffs.update(windows.cutoff.astype("datetime64[s]").astype(np.int64).tobytes())
-        truths.update(np.where(np.isnan(truth), np.float32(np.nan), truth).astype(np.float32).tobytes())
+        return self._digest.of(self._task, definitions)
 
 
 class ForecastFile:
@@ -157,6 +143,8 @@ class ForecastFile:
 
     def _chunk(self, batch: pa.RecordBatch) -> StoredChunk:
         names = batch.schema.names
+        if len(batch["set"].unique()) > 1:
+            raise RunError(f"{self.path}: a row group holds several sets", "run the backtest again")
         levels = [str(level) for level in self.task.quantile_levels]
         quantiles = [_matrix(batch[level]) for level in levels if level in names]
         return StoredChunk(

@@ -152,6 +152,16 @@ def _a_checkpoint_is_the_model(subject: Subject) -> None:
             assert np.array_equal(arrays[field], getattr(subject.forecasts, field)), f"{field} differs"
 
 
+def _statistics_are_of_the_training_windows(subject: Subject) -> None:
+    """What ``statistics`` learns again from the training windows is what the trained model holds."""
+    backend = subject.loaded.backend
+    if not (subject.trains and backend.shows_statistics):
+        return
+    data = backend.prepare_data(subject.trained, subject.learnt_and_chosen[0], subject.task)
+    for name, (stored, again) in backend.statistics(subject.trained, data, subject.loaded.runtime).items():
+        assert np.allclose(stored, again, rtol=1e-6, atol=0), f"{name} is {stored}, learnt again {again}"
+
+
 CHECKS: tuple[Callable[[Subject], None], ...] = (
     _importing_is_cheap,
     _the_card_fits_the_hooks,
@@ -165,6 +175,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     _known_covariates_are_used,
     _the_seed_decides,
     _a_checkpoint_is_the_model,
+    _statistics_are_of_the_training_windows,
 )
 
 

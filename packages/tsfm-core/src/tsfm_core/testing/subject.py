@@ -120,17 +120,21 @@ class Subject:
         spans = panel.offsets[:-1], panel.offsets[1:]
         return rule.cut(panel, self.task, lambda part: part.slots() % stride == 0, *spans)[0]
 
+    @property
+    def learnt_and_chosen(self) -> tuple[TrainingWindows, TrainingWindows]:
+        """Return the windows that the model is trained on, and those that it is chosen by."""
+        begin, cut, end = self.panel.offsets[:-1], self.panel.offsets[:-1] + 450, self.panel.offsets[1:]
+        rule = WindowRule(max_gap=45 * 60, min_observed=0.8, min_context=self.task.context_length)
+        learnt, chosen = (rule.cut(self.panel, self.task, _every, *span)[0] for span in ((begin, cut), (cut, end)))
+        return learnt, chosen
+
     def train(self, loaded: Loaded, folder: Path) -> Any:
         """Return the model, trained on the kit's windows where its strategy trains."""
         if not self.trains:
             return loaded.model
         folder.mkdir(parents=True, exist_ok=True)
-        cut = self.panel.offsets[:-1] + 450
-        rule = WindowRule(max_gap=45 * 60, min_observed=0.8, min_context=self.task.context_length)
-        learnt = rule.cut(self.panel, self.task, _every, self.panel.offsets[:-1], cut)[0]
-        chosen = rule.cut(self.panel, self.task, _every, cut, self.panel.offsets[1:])[0]
         backend, model = loaded.backend, loaded.model
-        data, validation = (backend.prepare_data(model, windows, self.task) for windows in (learnt, chosen))
+        data, validation = (backend.prepare_data(model, windows, self.task) for windows in self.learnt_and_chosen)
         job = Job(loaded.sections["training"], loaded.runtime, folder / "checkpoints", folder / "log.jsonl")
         return backend.train(model, data, validation, job)
 
