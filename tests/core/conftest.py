@@ -159,7 +159,7 @@ def commands():
 
 
 HEADER = """
-from tsfm_core import Dataset, EvaluationProtocol, Metric, ModelCard, Section, hookimpl
+from tsfm_core import Dataset, EvaluationProtocol, Metric, ModelCard, Section, Tracker, TrackerSession, hookimpl
 from typing import Literal
 
 class Options(Section):

@@ -169,7 +169,7 @@ def test_a_later_reading_changes_no_digest(data, split, write, readings):
 
 def test_a_file_is_never_written_over(data, refused, split):
     said = refused(*CHECK, "--output", "c.yaml")
-    assert said == "c.yaml is already there; a frozen split is kept: name another file, or delete this one"
+    assert said == "c.yaml is already there; what was written is kept: name another file, or delete this one"
     assert refused(*CHECK, "--output", "no/s.yaml") == "the folder no is not there; make it first"
     assert "is already there" in refused(*CHECK, "--output", ".")
 

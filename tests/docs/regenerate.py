@@ -88,7 +88,7 @@ def _shown(default: Any) -> str:
 def top() -> str:
     """Return the keys at the top of a configuration."""
     schema = Config.model_json_schema()
-    keys = {name: key for name, key in schema["properties"].items() if name in ("experiment", "seed")}
+    keys = {name: key for name, key in schema["properties"].items() if name in ("experiment", "seed", "tracking")}
     return _key_table({"properties": keys})
 
 
@@ -351,6 +351,9 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "record.EvaluationProtocol": record(records.EvaluationProtocol),
     "record.Feature": record(records.Feature),
     "record.Source": record(records.Source),
+    "record.TrackedRun": record(records.TrackedRun),
+    "record.Tracker": record(records.Tracker),
+    "record.TrackerSession": record(records.TrackerSession),
     "record.Channel": record(records.Channel),
     "datasets": datasets,
     "dataset_rules": dataset_rules,

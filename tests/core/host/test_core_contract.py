@@ -38,7 +38,7 @@ LAYERS = (
     ("opening",),
     ("run", "entries", "best", "catalogue", "annotate", "export"),
     ("groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
-    ("provenance", "report", "plot", "launching", "outcomes", "pipeline", "resuming"),
+    ("provenance", "report", "plot", "launching", "outcomes", "tracking", "pipeline", "resuming"),
     ("api", "testing", "worker", "reproduce", "audit"),
     ("cli",),
 )
@@ -196,10 +196,17 @@ model_info trial test_error checksum md5 episode
 """,
 )
 
+OLD_TTM = ("bg_mM", "forecast_length", "model_path", "p_num", "resolution_min", "training_mode")
+OLD_TTM += ("x_features", "y_feature")
+
 #: Where a banned word stands because another library, or a foreign file, has it: file, word, reason.
 ALLOWED = {
     ("tsfm_core", "model_type"): "a column of the sheets that research groups keep of their trainings",
     ("tsfm_core", "fold"): "one part of a cross-validation, and rich's word for a cell that wraps",
+    **{("tsfm_core", word): "of the old TTM layout, which tsfm config migrate reads" for word in OLD_TTM},
+    ("tsfm_ttm", "resolution_min"): "an argument of the old finetune_ttm",
+    ("tsfm_ttm", "x_features"): "likewise",
+    ("tsfm_ttm", "y_feature"): "likewise",
     ("tsfm_glucose", "p_num"): "a column of other people's files",
     ("tsfm_glucose", "bg_mM"): "likewise",
     ("tsfm_chronos", "model_type"): "the key of a Hugging Face config.json",

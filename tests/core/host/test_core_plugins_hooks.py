@@ -264,6 +264,65 @@ def protocols():
     assert {cutoff.minute for cutoff in table["cutoff"].to_pylist()} == {0}
 
 
+def test_hook_trackers(site, tsfm, config):
+    source = """
+def opened(run):
+    import json
+    told = run.folder / "told.jsonl"
+
+    def write(*said):
+        with told.open("a") as file:
+            file.write(json.dumps(said) + "\\n")
+
+    write(run.name, run.group, str(run.root), run.settings["task.freq"], run.id)
+    return TrackerSession("r1", write, lambda status, scores, files: write(status, scores, [one.name for one in files]))
+
+@hookimpl
+def trackers():
+    return [Tracker("notebook", "a file of the run", lambda: None, opened)]
+"""
+    site.plugin("fake-tracker", source)
+    done = tsfm("backtest", "naive", "--config", config, "--set", "tracking=[notebook]", "--json")
+    assert done.code == 0, done.err
+    facts = json.loads(done.out)
+    run = Path(facts["run"])
+    first, last = [json.loads(line) for line in (run / "logs/told.jsonl").read_text().splitlines()]
+    assert first == [run.name, "/".join(run.parts[-3:-1]), str(run.parents[2]), "5min", None]
+    scores = {f"{name}/{metric}": x for name, one in facts["sets"].items() for metric, x in one["overall"].items()}
+    assert last == ["completed", scores, ["config.yaml", "run.json", "metrics.json", "results.txt"]]
+    assert json.loads((run / "run.json").read_text())["tracking"] == {"notebook": {"id": "r1", "error": None}}
+    # a run's own trackers are told of its test, or those that the config names
+    for more, told in (((), {"notebook"}), (("--set", "tracking=[]"), set())):
+        again = tsfm("backtest", run, "--config", config, *more, "--json")
+        assert again.code == 0, again.err
+        facts = json.loads((Path(json.loads(again.out)["run"]) / "run.json").read_text())
+        assert set(facts.get("tracking", ())) == told
+    other = tsfm("backtest", "naive", "--config", config, "--set", "tracking=[notebok]")
+    assert other.code == 1
+    assert other.err.startswith("tsfm: no tracker is called 'notebok'; installed: ")
+    assert other.err.endswith("; did you mean 'notebook'?\n")
+
+
+def test_a_tracker_that_fails_is_noted_and_the_run_goes_on(site, tsfm, config):
+    source = """
+def end(status, scores, files):
+    raise OSError("the line is cut")
+
+@hookimpl
+def trackers():
+    return [Tracker("phone", "far away", lambda: None, lambda run: TrackerSession(None, print, end))]
+"""
+    site.plugin("fake-tracker", source)
+    done = tsfm("backtest", "naive", "--config", config, "--set", "tracking=[phone]")
+    assert done.code == 0, done.err
+    assert "phone was not told everything: OSError: the line is cut" in done.out
+    (run,) = Path(config).parent.glob("experiments/naive/*/run_*")
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["status"] == "completed"
+    assert facts["tracking"]["phone"]["error"] == "OSError: the line is cut"
+    assert "phone was not told everything" in (run / "logs/log.txt").read_text()
+
+
 def test_hook_commands(site, tsfm):
     source = """
 @hookimpl

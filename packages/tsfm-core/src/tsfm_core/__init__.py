@@ -33,6 +33,9 @@ if TYPE_CHECKING:
         ModelCard,
         Runtime,
         Source,
+        TrackedRun,
+        Tracker,
+        TrackerSession,
     )
     from tsfm_core.stopping import defer_stop
     from tsfm_core.task import Task
@@ -62,6 +65,9 @@ _HOME = {
         "ModelCard",
         "Runtime",
         "Source",
+        "TrackedRun",
+        "Tracker",
+        "TrackerSession",
     ),
     "stopping": ("defer_stop",),
     "task": ("Task",),
@@ -93,6 +99,9 @@ __all__ = [
     "Source",
     "Stopped",
     "Task",
+    "TrackedRun",
+    "Tracker",
+    "TrackerSession",
     "TrainingWindows",
     "TsfmError",
     "WindowInputs",

@@ -149,10 +149,10 @@ def _command_name(info: Any) -> str:
 
 def check_contributed(verb: str, answer: object) -> Sequence[Any]:
     """Return what a package contributes to ``verb``, if it is a list of the right records."""
-    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, IntervalMethod, Launcher, Metric
+    from tsfm_core.records import Dataset, EvaluationProtocol, Feature, IntervalMethod, Launcher, Metric, Tracker
 
     kinds = {"metrics": Metric, "datasets": Dataset, "features": Feature, "protocols": EvaluationProtocol}
-    record = (kinds | {"intervals": IntervalMethod, "launchers": Launcher})[verb]
+    record = (kinds | {"intervals": IntervalMethod, "launchers": Launcher, "trackers": Tracker})[verb]
     if not isinstance(answer, list | tuple):
         raise PluginError(f"its hook {verb} returned {_kind(answer)}; expected a list of {record.__name__}")
     for item in answer:

@@ -206,4 +206,4 @@ def _from_run(
 
 
 #: What a config may change about a run's model: everything but the model, its task and how it was trained.
-_FROM_CONFIG = ("experiment", "seed", "data", "split", "evaluation", "runtime", "output")
+_FROM_CONFIG = ("experiment", "seed", "data", "split", "evaluation", "runtime", "tracking", "output")

@@ -16,7 +16,17 @@ from tsfm_core.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["atomic", "check_output", "finite", "folder_hash", "locked", "write_frame", "write_json", "write_text"]
+__all__ = [
+    "atomic",
+    "check_new",
+    "check_output",
+    "finite",
+    "folder_hash",
+    "locked",
+    "write_frame",
+    "write_json",
+    "write_text",
+]
 
 
 @contextmanager
@@ -79,6 +89,17 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
+
+
+def check_new(path: Path) -> None:
+    """Refuse a path that something is at already, or whose folder is not there.
+
+    :raises DataError: naming it.
+    """
+    if path.exists():
+        raise DataError(f"{path} is already there", "what was written is kept: name another file, or delete this one")
+    if not path.parent.is_dir():
+        raise DataError(f"the folder {path.parent} is not there", "make it first")
 
 
 def check_output(path: Path, source: Path) -> None:

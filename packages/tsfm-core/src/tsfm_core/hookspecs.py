@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Metric,
         ModelCard,
         Runtime,
+        Tracker,
     )
     from tsfm_core.task import Task
 
@@ -130,6 +131,11 @@ class PluginHooks(Protocol):
     @hookspec
     def launchers(self) -> list[Launcher]:
         """Return ways to train a model in several processes, for ``runtime.distributed``."""
+        raise NotImplementedError
+
+    @hookspec
+    def trackers(self) -> list[Tracker]:
+        """Return what may be told of a run while it goes on, by the names of ``tracking``."""
         raise NotImplementedError
 
     @hookspec

@@ -26,7 +26,7 @@ __all__ = ["ignoring", "open_panel", "options_of", "refuse", "refuse_categories"
 #: Raised where a panel of the same source and config would come out otherwise.
 _FORMAT = 1
 #: What says how windows are cut, and nothing of the panel.
-_OF_WINDOWS = {"max_gap", "min_observed", "min_context", "stride", "sources", "path"}
+_OF_WINDOWS = {"max_gap", "min_observed", "min_context", "stride", "fewshot_percent", "sources", "path"}
 
 
 def open_panel(data: DataConfig, task: Task, extra: Sequence[str] = (), extend: int = 0) -> tuple[Panel, Quality]:

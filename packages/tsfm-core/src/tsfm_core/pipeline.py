@@ -32,11 +32,12 @@ from tsfm_core.prepare import (
 )
 from tsfm_core.progress import Progress, quiet
 from tsfm_core.provenance import hashes, refuse_seen_windows, run_facts
-from tsfm_core.records import Job, Metric
+from tsfm_core.records import Job, Metric, Tracker
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
 from tsfm_core.stopping import stoppable
 from tsfm_core.task import Task
+from tsfm_core.tracking import chosen_trackers, tracked
 
 __all__ = ["CHUNK", "Ready", "carry_out", "execute", "forecast_windows_of", "make_ready", "work", "write_forecasts"]
 
@@ -81,6 +82,7 @@ class Ready:
     loaded: Loaded
     prepared: Prepared
     metrics: Sequence[Metric]
+    trackers: Sequence[Tracker]
 
 
 def make_ready(name: str, resolved: Resolved, command: str, from_run: bool = False) -> Ready:
@@ -93,11 +95,12 @@ def make_ready(name: str, resolved: Resolved, command: str, from_run: bool = Fal
     metrics = [host().metric(metric) for metric in config.evaluation.metrics]
     for baseline in config.evaluation.baselines:
         host().model(baseline)
+    trackers = chosen_trackers(config.tracking)
     loaded = load(name, resolved, command, from_run)
     prepared = prepare(config, loaded.task, command)
     if command == "train":
         require_training_windows(prepared, bool(config.split and config.split.validation))
-    return Ready(resolved, command, loaded, prepared, metrics)
+    return Ready(resolved, command, loaded, prepared, metrics, trackers)
 
 
 def carry_out(run: Run, ready: Ready, claim: int, progress: Progress = quiet, resume: bool = False) -> None:
@@ -107,7 +110,7 @@ def carry_out(run: Run, ready: Ready, claim: int, progress: Progress = quiet, re
     :param resume: whether something of it may be there already.
     """
     config = ready.resolved.config
-    with _status(run, ready.resolved):
+    with tracked(run, ready.trackers), _status(run, ready.resolved):
         launcher = check_processes(ready.loaded.backend, config, ready.command)
         if launcher is None:
             work(run, ready, progress, resume)

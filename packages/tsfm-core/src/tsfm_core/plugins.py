@@ -29,7 +29,7 @@ from tsfm_core.errors import PluginError, TsfmError, UnknownModelError, did_you_
 from tsfm_core.hookspecs import PROJECT, ModelHooks, PluginHooks
 
 if TYPE_CHECKING:
-    from tsfm_core.records import Dataset, EvaluationProtocol, IntervalMethod, Launcher, Metric, ModelCard
+    from tsfm_core.records import Dataset, EvaluationProtocol, IntervalMethod, Launcher, Metric, ModelCard, Tracker
 
 __all__ = [
     "INSTALL_HINTS",
@@ -152,6 +152,11 @@ class Registry:
     def launcher(self, name: str) -> Launcher:
         """Return the launcher of that name; errors as in :meth:`metric`."""
         found: Launcher = self._pick("launchers", name, None)
+        return found
+
+    def tracker(self, name: str) -> Tracker:
+        """Return the tracker of that name; errors as in :meth:`metric`."""
+        found: Tracker = self._pick("trackers", name, "pip install tsfm-torch gives tensorboard, mlflow and wandb")
         return found
 
     def contributions(self, verb: str) -> dict[str, list[tuple[str, Any]]]:

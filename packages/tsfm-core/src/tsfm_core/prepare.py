@@ -14,6 +14,7 @@ from tsfm_core.config.resolve import Resolved, require, validate
 from tsfm_core.config.schema import Config, DataConfig
 from tsfm_core.config.tree import Origin, Tree
 from tsfm_core.data.cutoffs import Cutoffs
+from tsfm_core.data.fewshot import last_windows
 from tsfm_core.data.leakage import assert_no_leakage
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality, max_gap_seconds
@@ -147,6 +148,8 @@ def prepare(config: Config, task: Task, command: str) -> Prepared:
         else:
             cut = anchored.cut(panel, task, lambda part: protocol.cutoffs(part, stride, options), span.first, span.stop)
         sets[name], dropped[name] = cut
+    if data.fewshot_percent is not None and "train" in sets:
+        sets["train"], dropped["train"] = last_windows(sets["train"], dropped["train"], data.fewshot_percent)
     train = sets.pop("train", None) or TrainingWindows(panel, task, Cutoffs.joined([]))
     sets = {name: windows for name, windows in sets.items() if len(windows)}
     tested = {name: windows for name, windows in sets.items() if name in split.test_sets}
@@ -172,9 +175,12 @@ def window_rule(data: DataConfig, task: Task) -> WindowRule:
 
 
 def every_training_window(prepared: Prepared, config: Config, task: Task) -> TrainingWindows:
-    """Return the training windows at every step, whatever ``data.stride`` is: what a baseline is fitted on."""
+    """Return the training windows at every step: what a baseline is fitted on.
+
+    Whatever ``data.stride`` and ``data.fewshot_percent`` are: these say how little the model itself may learn from.
+    """
     data, span = config.data, prepared.split.spans.get("train")
-    if data is None or span is None or data.stride == 1:
+    if data is None or span is None or (data.stride == 1 and data.fewshot_percent is None):
         return prepared.train
     rule = window_rule(data, task)
     return rule.cut(prepared.panel, task, lambda part: np.ones(len(part), bool), span.first, span.stop)[0]

@@ -33,6 +33,9 @@ __all__ = [
     "Runtime",
     "Source",
     "Strategy",
+    "TrackedRun",
+    "Tracker",
+    "TrackerSession",
 ]
 
 #: The set that choices are made on.
@@ -391,3 +394,54 @@ class EvaluationProtocol:
     cutoffs: Callable[[Panel, int, Any], npt.NDArray[np.bool_]]
     options_schema: type[BaseModel] | None = None
     needs: Callable[[Any], tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as a tracker gets to know it. No secret is in it: what a variable of the environment holds is ``${NAME}``.
+
+    :param name: of the run, such as ``run_2026-01-31_12-00-00``.
+    :param group: its model and experiment, ``ttm/night``.
+    :param folder: its folder for logs, where a tracker may write one of its own.
+    :param root: the folder of all experiments.
+    :param settings: the resolved configuration, by dotted key.
+    :param id: what the tracker itself called the run before, where a training goes on; None for a new run.
+    """
+
+    name: str
+    group: str
+    folder: Path
+    root: Path
+    settings: Mapping[str, Any]
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackerSession:
+    """A run that a tracker follows.
+
+    :param id: what the tracker calls it, kept in run.json for a training that goes on.
+    :param log: ``log(step, values)``: of one step (loss, learning_rate, epoch) or of one evaluation (eval_rmse ...).
+    :param end: ``end(status, scores, files)``: completed, failed or interrupted; of a completed run the scores by
+        ``<set>/<metric>`` and its files. Called once, last.
+    """
+
+    id: str | None
+    log: Callable[[int, Mapping[str, float]], None]
+    end: Callable[[str, Mapping[str, float], Sequence[Path]], None]
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """Something that is told of a run while it goes on.
+
+    :param name: what ``tracking`` says.
+    :param definition: where it writes.
+    :param check: raises a CapabilityError where it cannot be used; called before anything is loaded.
+    :param open: ``open(run)``; this and what it returns are called in one thread, which is not the main one.
+    """
+
+    name: str
+    definition: str
+    check: Callable[[], None]
+    open: Callable[[TrackedRun], TrackerSession]

@@ -119,6 +119,9 @@ def results(run: Run, status: str | None = None) -> Iterable[Table | str]:
         yield f"{metric} is not given: {reason}"
     for baseline, reason in metrics["baselines_missing"].items():
         yield f"{baseline} is not beside it: {reason}"
+    for tracker, one in facts.get("tracking", {}).items():
+        if one["error"]:
+            yield f"{tracker} was not told everything: {one['error']}"
     for name, reasons in facts["dropped"].items():
         if reasons:
             yield f"{name}: left out {_counts(reasons)}"

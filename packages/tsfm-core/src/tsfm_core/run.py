@@ -63,6 +63,15 @@ class Run:
         """Return config.yaml: resolved, runs again as it is."""
         return self.path / "config.yaml"
 
+    def settings(self) -> dict[str, Any]:
+        """Return what config.yaml holds, by dotted key; ``${NAME}`` stays as it is written there."""
+        return dict(_flat(yaml.safe_load(self.config_path.read_text(encoding="utf-8")), ()))
+
+    @property
+    def facts_path(self) -> Path:
+        """Return run.json."""
+        return self.path / "run.json"
+
     @property
     def checkpoints(self) -> Path:
         """Return the folder of checkpoints."""
@@ -108,6 +117,11 @@ class Run:
         return None
 
     @property
+    def tracked_path(self) -> Path:
+        """Return logs/tracked.json: how far the trackers were told."""
+        return self.path / "logs" / "tracked.json"
+
+    @property
     def results_path(self) -> Path:
         """Return results.txt: what a person reads first."""
         return self.path / "results.txt"
@@ -121,11 +135,6 @@ class Run:
     def metrics_path(self) -> Path:
         """Return metrics.json."""
         return self.path / "metrics.json"
-
-    @property
-    def facts_path(self) -> Path:
-        """Return run.json."""
-        return self.path / "run.json"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -291,3 +300,11 @@ def _rename(aside: Path, wanted: Path) -> Path:
                 raise
         number += 1
         path = wanted.with_name(f"{wanted.name}-{number}")
+
+
+def _flat(values: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, (*above, str(key)))
+        else:
+            yield ".".join((*above, str(key))), value

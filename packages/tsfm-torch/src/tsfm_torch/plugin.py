@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from tsfm_core import hookimpl
 
 if TYPE_CHECKING:
-    from tsfm_core import Launcher
+    from tsfm_core import Launcher, Tracker
 
-__all__ = ["launchers"]
+__all__ = ["launchers", "trackers"]
 
 
 @hookimpl
@@ -25,3 +25,11 @@ def launchers() -> list[Launcher]:
 def _torchrun(count: int) -> Sequence[str]:
     run = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nnodes", "1", "--nproc-per-node")
     return [*run, str(count), "--monitor-interval", "0.2", "--max-restarts", "0"]
+
+
+@hookimpl
+def trackers() -> list[Tracker]:
+    """Return the trackers that transformers has a reporter for, and whose own package may be installed beside."""
+    from tsfm_torch.trackers import TRACKERS
+
+    return TRACKERS

@@ -1,4 +1,7 @@
-"""Granite Tiny Time Mixers: the hooks. Their bodies import the implementation: importing this module costs nothing."""
+"""Granite Tiny Time Mixers: the hooks. Their bodies import the implementation: importing this module costs nothing.
+
+``TTMConfig``, ``TTMTrainer`` and ``finetune_ttm`` are fronts of :func:`tsfm_core.train` for code that has these names.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tsfm_core import Forecasts, Job, ModelCard, Runtime, Task, Windows
+    from tsfm_ttm.fronts import TTMConfig, TTMTrainer, finetune_ttm
 
-__all__ = ["load_model", "model_card", "predict", "prepare_data", "statistics", "train"]
+__all__ = [
+    "TTMConfig",
+    "TTMTrainer",
+    "finetune_ttm",
+    "load_model",
+    "model_card",
+    "predict",
+    "prepare_data",
+    "statistics",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("TTMConfig", "TTMTrainer", "finetune_ttm"):
+        raise AttributeError(f"module 'tsfm_ttm' has no attribute {name!r}")
+    from tsfm_ttm import fronts
+
+    return getattr(fronts, name)
 
 
 @hookimpl

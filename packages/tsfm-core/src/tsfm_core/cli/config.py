@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tsfm_core.cli.options import ConfigFile, Settings
-from tsfm_core.cli.output import print_json, print_lines
+from tsfm_core.cli.output import note, print_json, print_lines
 
 __all__ = ["app"]
 
@@ -76,3 +77,27 @@ def schema(model: _Model = None) -> None:
                 own.setdefault("properties", {})["checkpoint"] = checkpoint
             whole["properties"][section] = own
     print_json(whole)
+
+
+@app.command()
+def migrate(
+    old: Annotated[Path, typer.Argument(help="A YAML file of the old TTM layout.", metavar="OLD")],
+    output: Annotated[Path | None, typer.Option(help="A YAML file to write.", metavar="FILE")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of the target, where its name does not say it.")] = None,
+) -> None:
+    """Turn an experiment of the old TTM layout into ours, and name every key that is not the same or has no place."""
+    from tsfm_core.config.loader import load_file
+    from tsfm_core.config.migrate import migrate as migrated_from
+    from tsfm_core.files import check_new, write_text
+
+    if output:
+        check_new(output)
+    migrated = migrated_from(load_file(old), unit)
+    if output:
+        write_text(output, migrated.text())
+    else:
+        print_lines(migrated.text())
+    for sentence in migrated.notes:
+        note(sentence)
+    if output:
+        note(f"the configuration is written: {output}")

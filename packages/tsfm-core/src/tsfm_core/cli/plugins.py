@@ -12,12 +12,12 @@ from tsfm_core.cli.output import print_json, print_lines, print_table
 __all__ = ["app"]
 
 app = typer.Typer(name="plugins", no_args_is_help=True)
-_KINDS = ("metrics", "intervals", "datasets", "protocols")
+_KINDS = ("metrics", "intervals", "datasets", "protocols", "trackers")
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """List every metric, data set and protocol, and the package that contributes it."""
+    """List every metric, data set, protocol and tracker, and the package that contributes it."""
     from tsfm_core.plugins import host
 
     rows = [

@@ -25,7 +25,7 @@ def split_command(
     from tsfm_core.config.resolve import read_config, require
     from tsfm_core.data.holdout import frozen_text, set_rows
     from tsfm_core.data.split import check_split, split_panel
-    from tsfm_core.files import write_text
+    from tsfm_core.files import check_new, write_text
     from tsfm_core.opening import open_panel, refuse
 
     resolved = read_config(config, settings or ()).config
@@ -34,7 +34,7 @@ def split_command(
     wanted = require(resolved.split, "split", "tsfm data split")
     check_split(wanted)
     if output:
-        _check_new(output)
+        check_new(output)
     panel, quality = open_panel(data, task)
     refuse(quality, data.path or data.source or "+".join(panel.provenance["sources"]))
     split = split_panel(panel, wanted, resolved.seed)
@@ -51,12 +51,3 @@ def split_command(
             note(sentence)
     if output:
         note(f"the split is frozen: {output}")
-
-
-def _check_new(output: Path) -> None:
-    from tsfm_core.errors import DataError
-
-    if output.exists():
-        raise DataError(f"{output} is already there", "a frozen split is kept: name another file, or delete this one")
-    if not output.parent.is_dir():
-        raise DataError(f"the folder {output.parent} is not there", "make it first")

@@ -101,6 +101,12 @@ class DataConfig(Section):
     min_observed: Share | Literal[1] = Field(default=0.8, description="share of a window's truth that must be observed")
     min_context: int | None = Field(default=None, ge=1, description="steps of context needed; default: context_length")
     stride: int = Field(default=1, ge=1, description="steps between the cutoffs of training windows")
+    fewshot_percent: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="train on the last so many percent of each item's training windows, rounded down; null: on all",
+    )
 
     @model_validator(mode="after")
     def _one_or_several(self) -> DataConfig:
@@ -249,4 +255,7 @@ class Config(Section):
     runtime: RuntimeConfig = RuntimeConfig()
     training: dict[str, Any] = Field(default_factory=dict, description="what the backend's training schema holds")
     evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: tuple[str, ...] = Field(
+        default=(), description="what else is told of a run while it goes on: tensorboard, mlflow, wandb"
+    )
     output: OutputConfig = OutputConfig()
