@@ -42,7 +42,7 @@ training:
   gradient_accumulation_steps: 2
   freeze_backbone: true
   seed: 11
-  bf16: true
+  gradient_checkpointing: true
 hardware: {expected_gpu_type: L40S, mixed_precision: true}
 optimization: {scheduler: cosine, scheduler_params: {T_max: 20}, optimizer: sgd, optimizer_params: {weight_decay: 0.03}}
 evaluation: {eval_frequency: 40, eval_batch_size: 64, metrics: [mse, custom]}
@@ -59,7 +59,11 @@ TRANSLATED = {
     "data.resolution_min": ("task", "freq", "15min"),
     "data.data_split": ("split", "temporal_holdout", 0.2),
     "data.fewshot_percent": ("data", "fewshot_percent", 12.5),
-    "training.batch_size": ("training", "batch_size", 32),
+    "training.batch_size": ("training", "batch_size", 64),  # two passes of 32 windows
+    "training.freeze_backbone": ("training", "strategy", "head"),
+    "training.gradient_accumulation_steps": ("training", "gradient_accumulation_steps", 2),
+    "training.gradient_checkpointing": ("training", "gradient_checkpointing", True),
+    "training.gradient_clip_val": ("training", "max_grad_norm", 1.0),
     "training.learning_rate": ("training", "learning_rate", 0.002),
     "training.num_epochs": ("training", "num_epochs", 7),
     "training.max_steps": ("training", "max_steps", 90),
@@ -141,16 +145,27 @@ def test_every_key_of_the_flat_layout_is_translated_or_named(migrated):
         "weight_decay": 0.01,
         "schedule": "linear",
         "loss": "mse",
+        "max_grad_norm": 1.0,
     }
+    assert found.config["runtime"] == {"precision": "fp16"}
     assert found.config["split"] == {"temporal_holdout": 0.05, "validation": pytest.approx(0.05 / 0.95, abs=1e-6)}
     assert "model" not in found.config
     assert "data" not in found.config
     named = {note.partition(": ")[0] for note in found.notes}
     same = {"context_length", "forecast_length", "training_mode", "learning_rate", "batch_size", "num_epochs"}
-    same |= {"weight_decay", "input_features", "target_features", "resolution_min", "split_config", "loss_function"}
+    same |= {
+        "weight_decay",
+        "input_features",
+        "target_features",
+        "resolution_min",
+        "split_config",
+        "loss_function",
+        "fp16",
+    }
     # what the file leaves out and the old code decided is named too
-    assert named == set(leaves(yaml.safe_load(FLAT))) - same - {"freeze_backbone"} | {
+    assert named == set(leaves(yaml.safe_load(FLAT))) - same | {
         "training.scheduler",
+        "training.gradient_clip_val",
         "data.source_name",
     }
 
@@ -243,7 +258,7 @@ def test_a_unit_is_given_where_the_name_does_not_say_it(migrated):
 
 
 def test_two_names_of_one_key_are_both_named(migrated):
-    found = migrated(SECTIONED.replace("  bf16: true", "  loss_function: huber"))
+    found = migrated(SECTIONED.replace("  gradient_checkpointing: true", "  loss_function: huber"))
     assert found.config["training"]["loss"] == "mae"
     assert "training.loss_function: 'huber' is not used: the file says training.loss too" in found.notes
 

@@ -17,5 +17,5 @@ def test_the_example_becomes_what_is_shown(blocks, tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text(new)
     resolved = read_config(tmp_path / "new.yaml")
     card = host().model("ttm").card
-    assert resolved.section("training", card.training_schema).strategy == "full"
+    assert resolved.section("training", card.training_schema).strategy == "head"
     resolved.section("model", card.config_schema, without=("checkpoint",))

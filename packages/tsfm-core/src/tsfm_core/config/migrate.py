@@ -59,7 +59,7 @@ def migrate(tree: Tree, unit: str | None = None) -> Migrated:
         "data": sections.data(old, target, asked["past_covariates"]),
         "split": sections.split(old, trains),
         "model": sections.model(old, strategy),
-        "runtime": runtime(old),
+        "runtime": runtime(old, trains),
         "training": {"strategy": strategy} | (training(old) if trains else {}),
         "evaluation": evaluation(old),
         "output": sections.output(old),

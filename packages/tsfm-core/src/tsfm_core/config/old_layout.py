@@ -22,6 +22,7 @@ _SAME = {
     "data_split": "data.data_split",
     "dataloader_num_workers": "training.dataloader_num_workers",
     "early_stopping_patience": "training.early_stopping_patience",
+    "bf16": "training.bf16",
     "eval_steps": "evaluation.eval_frequency",
     "evaluation.eval_steps": "evaluation.eval_frequency",
     "experiment": "experiment.name",
@@ -30,6 +31,8 @@ _SAME = {
     "forecast_length": "model.forecast_length",
     "fp16": "training.fp16",
     "freeze_backbone": "training.freeze_backbone",
+    "gradient_accumulation_steps": "training.gradient_accumulation_steps",
+    "gradient_checkpointing": "training.gradient_checkpointing",
     "gradient_clip_val": "training.gradient_clip_val",
     "hardware.mixed_precision": "training.fp16",
     "imputation_strategy": "data.imputation_strategy",
@@ -90,6 +93,7 @@ _SECTIONED_DEFAULTS: dict[str, Any] = {
     "data.y_feature": ["bg_mM"],
     "data.resolution_min": 5,
     "data.data_split": [0.9, 0.1],
+    "training.gradient_clip_val": 1.0,
     "model.context_length": 512,
     "model.forecast_length": 96,
     "training.batch_size": 128,
@@ -122,9 +126,7 @@ _NO_PLACE = {
     "optimization": "AdamW has its usual betas, and a schedule that lowers the rate takes it to zero",
     "output": "a run always writes config, log, checkpoints last and best, forecasts, metrics and results",
     "training.dataloader_num_workers": "windows are gathered from memory-mapped columns, without worker processes",
-    "training.fp16": "this configuration trains in float32",
-    "training.gradient_accumulation_steps": "a step takes training.batch_size windows",
-    "training.gradient_clip_val": "gradients are not clipped",
+    "training.freeze_backbone": "every weight starts at random, and is trained",
     "training.greater_is_better": "follows from the metric",
     "training.logging_steps": "every step has its line in the log of the training",
     "training.resume_dir": "a training of the old code cannot be continued here",
@@ -191,6 +193,16 @@ class OldKeys:
             return value
         what = "a whole number" if whole else "a number"
         raise self.refusal(key, f"is {value!r}, not {what} of {least:g} or more")
+
+    def flag(self, key: str) -> bool:
+        """Return whether a key is true.
+
+        :raises ConfigError: for what is neither true nor false.
+        """
+        value = self.take(key)
+        if value not in (None, True, False):
+            raise self.refusal(key, f"is {value!r}, neither true nor false")
+        return bool(value)
 
     def text(self, key: str) -> str | None:
         """Return a text, or None.

@@ -49,14 +49,15 @@ def experiment(old: OldKeys) -> dict[str, Any]:
 
 
 def strategy_of(old: OldKeys) -> str:
-    """Return the strategy.
+    """Return the strategy: ``head`` where the old code froze the backbone.
 
     :raises ConfigError: for one that is not known.
     """
     word = old.text("training.fit_strategy") or "fine_tune"
     if word not in _STRATEGIES:
         raise old.refusal("training.fit_strategy", f"is {word!r}", f"known: {', '.join(_STRATEGIES)}")
-    return _STRATEGIES[word]
+    found = _STRATEGIES[word]
+    return "head" if found == "full" and old.flag("training.freeze_backbone") else found
 
 
 def target_of(old: OldKeys) -> str:

@@ -13,12 +13,18 @@ _SCORES = {"eval_loss": "loss", "loss": "loss", "rmse": "rmse", "eval_rmse": "rm
 _METRICS = ("mae", "mape", "mse", "rmse", "smape")
 
 
-def runtime(old: OldKeys) -> dict[str, Any]:
+def runtime(old: OldKeys, trains: bool) -> dict[str, Any]:
     """Return the section ``runtime``."""
-    on_cpu, size = old.take("training.use_cpu"), old.number("evaluation.eval_batch_size", 1)
-    if on_cpu not in (None, True, False):
-        raise old.refusal("training.use_cpu", f"is {on_cpu!r}, neither true nor false")
-    return ({"device": "cpu"} if on_cpu else {}) | ({} if size is None else {"batch_size": size})
+    on_cpu, size = old.flag("training.use_cpu"), old.number("evaluation.eval_batch_size", 1)
+    half, brain = (old.flag(f"training.{name}") if trains else False for name in ("fp16", "bf16"))
+    new: dict[str, Any] = {"device": "cpu"} if on_cpu else {}
+    if size is not None:
+        new["batch_size"] = size
+    if half and on_cpu:
+        old.note("training.fp16", "true has no place: a CPU trains in fp32, as the old code did there without a word")
+    elif half or brain:
+        new["precision"] = "fp16" if half else "bf16"
+    return new
 
 
 def training(old: OldKeys) -> dict[str, Any]:
@@ -30,12 +36,16 @@ def training(old: OldKeys) -> dict[str, Any]:
         "learning_rate": old.number("training.learning_rate", 1e-30, whole=False),
         "weight_decay": old.number("training.weight_decay", 0, whole=False),
         "warmup": old.number("training.warmup_ratio", 0, whole=False),
+        "max_grad_norm": old.number("training.gradient_clip_val", 0, whole=False) or None,  # 0 was none
+        "gradient_accumulation_steps": old.number("training.gradient_accumulation_steps", 1),
+        "gradient_checkpointing": old.flag("training.gradient_checkpointing") or None,
     }
+    if (passes := new["gradient_accumulation_steps"]) and passes > 1 and new["batch_size"]:
+        new["batch_size"] *= passes
+        old.note("training.batch_size", f"a step's windows are counted here, {new['batch_size']} in {passes} passes")
     if new["learning_rate"] is None:
         old.note("training.learning_rate", "null let the old code look for one; today's default is used")
     new |= {"schedule": _schedule(old), "loss": _loss(old), "save_every": _save_every(old)}
-    if old.take("training.freeze_backbone"):
-        old.note("training.freeze_backbone", "true has no place: every weight is trained, the backbone's too")
     word = old.text("training.optimizer") or "adamw"
     if word.lower() != "adamw":
         old.note("training.optimizer", f"{word!r} has no place: AdamW is used")
