@@ -25,8 +25,7 @@ from tsfm_core.prepare import Prepared, load, prepare
 from tsfm_core.records import Job
 
 _EXPERIMENT = Path(__file__).parents[1] / "configs" / "experiments" / "t1d_uom" / "fine_tune.yaml"
-_ROUNDS = 3
-_RATES = {"full": 3e-4, "lora": 1e-3, "head": 1e-3}
+_RATES = {"full": 3e-4, "head": 1e-3, "lora": 3e-3}
 
 
 def main() -> None:
@@ -34,21 +33,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stride", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print(machine())
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in _RATES}
     prepared = None
-    for _ in range(_ROUNDS):
+    for _ in range(asked.rounds):
         for name in _RATES:
             prepared, measured = _train(name, asked.stride, asked.epochs, prepared)
             rounds[name].append(measured)
+            print(name, measured, flush=True)
     assert prepared is not None
-    print(f"{len(prepared.train):,} training windows, {asked.epochs} epochs, median of {_ROUNDS} rounds")
+    print(f"{len(prepared.train):,} training windows, {asked.epochs} epochs, median of {asked.rounds} rounds")
     for name, several in rounds.items():
         medians = {key: statistics.median(one[key] for one in several) for key in several[0]}
         print(name, " ".join(f"{key} {value:,.6g}" for key, value in medians.items()))
-    for name in ("lora", "head"):
+    for name in ("head", "lora"):
         for key in ("epoch_s", "whole_s"):
             ratios = [one[key] / other[key] for one, other in zip(rounds[name], rounds["full"], strict=True)]
             print(
