@@ -33,7 +33,7 @@ def backtest(refused, readings, tmp_path):
         ("data.pth=x", "pth is no key of data; did you mean 'path'?"),
         ("split.temporal=0.2", "did you mean 'temporal_holdout'?"),
         ("evaluation.metric=[]", "metric is no key of evaluation; did you mean 'metrics'?"),
-        ("runtime.precision=fp16", "precision is no key of runtime; known: device, batch_size"),
+        ("runtime.precision=fp16", "runtime.precision is fp16, and tsfm backtest trains nothing; set it to fp32"),
         ("output.rot=x", "did you mean 'root'?"),
         ("model.lags=3", "--set model.lags: lags is no key of model; model has no keys here"),
         ("training.epochs=3", "epochs is no key of training; known: strategy"),

@@ -275,7 +275,7 @@ def test_the_gpus_are_those_that_torch_sees_where_it_is_loaded(monkeypatch):
     assert "torch" not in sys.modules
     names = ["A100", "H100"]
     cuda = SimpleNamespace(is_available=lambda: True, device_count=lambda: 2, get_device_name=names.__getitem__)
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda, get_num_threads=lambda: 1))
     assert environment("tsfm-core")["gpus"] == names
 
 
