@@ -157,6 +157,14 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def crash(session: nox.Session) -> None:
+    """Kill trainings at twenty random moments each, and hold what they end with to the bits of whole ones."""
+    session.install(*paths(PACKAGES), *GROUPS["test"])
+    moments = PROCESS | {"TSFM_CRASH_MOMENTS": "20"}
+    session.run("pytest", "tests/integration/test_kill.py", "-q", *session.posargs, env=moments)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Print the ratios of docs/benchmarks.md, measured side by side on this machine."""
     session.install(*paths(PACKAGES), "methcomp", "error-grids")

@@ -34,6 +34,9 @@ EXPERIMENTS = {
     "t1d_uom_covariates/chronos_glucose_only.yaml": "chronos",
     "simglucose/naive.yaml": "naive",
     "simglucose/from_scratch.yaml": "ttm",
+    "simglucose/single_gpu.yaml": "ttm",
+    "simglucose/multi_gpu_ddp.yaml": "ttm",
+    "simglucose/slurm_cluster.yaml": "ttm",
     "simglucose/chronos_from_scratch.yaml": "chronos",
 }
 
@@ -42,6 +45,7 @@ EXPERIMENTS = {
 def _shared(monkeypatch, tmp_path):
     # a resolved path need not exist: nothing is opened here
     monkeypatch.setenv("TSFM_SHARED", str(tmp_path))
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "2")
 
 
 def test_the_table_holds_every_experiment():
@@ -90,3 +94,8 @@ def test_the_experiments_of_one_protocol_share_data_split_and_evaluation(protoco
         assert resolved.config.evaluation == trees[0].config.evaluation
         same = {"stride": 1}  # how densely training windows are cut is the trainer's own affair
         assert resolved.config.data.model_copy(update=same) == trees[0].config.data.model_copy(update=same)
+
+
+def test_the_processes_of_a_cluster_are_those_of_the_job():
+    runtime = read_config(CONFIGS / "experiments" / "simglucose" / "slurm_cluster.yaml").config.runtime
+    assert (runtime.nproc, runtime.distributed, runtime.device) == (2, "ddp", "cuda")

@@ -131,7 +131,7 @@ def log(run: Run) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("moment", range(MOMENTS))
-@pytest.mark.parametrize("name", ["ttm_full", "chronos_2"])
+@pytest.mark.parametrize("name", ["ttm_full", "ttm_lora", "chronos_2"])
 def test_a_killed_run_ends_with_the_same_bits(
     name: str, moment: int, whole: Any, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
