@@ -360,7 +360,12 @@ def test_each_set_has_one_of_each_name_and_nothing_else_is_known():
     names = [feature.name for feature in FEATURES if feature.set == "exact"]
     assert len(names) == len(set(names)) == 8
     assert sorted(names) == sorted(feature.name for feature in FEATURES if feature.set == "parity")
-    assert [feature.name for feature in FEATURES if feature.known] == ["hour_sin", "hour_cos"]
+    assert [feature.name for feature in FEATURES if feature.known] == [
+        "hour_sin",
+        "hour_cos",
+        "half_day_sin",
+        "half_day_cos",
+    ]
     assert all(set(feature.needs) <= set(STREAMS) for feature in FEATURES)
     definitions = [feature.definition for feature in FEATURES]
     assert len(set(definitions)) == len(definitions)

@@ -19,6 +19,7 @@ EXPERIMENTS = {
     "t1d_uom/fine_tune.yaml": "ttm",
     "t1d_uom/lora.yaml": "ttm",
     "t1d_uom/head.yaml": "ttm",
+    "t1d_uom/best.yaml": "ttm",
     "t1d_uom/nocturnal.yaml": "linear",
     "t1d_uom/nocturnal_zero_shot.yaml": "ttm",
     "t1d_uom/prandial.yaml": "linear",
@@ -86,6 +87,7 @@ def test_every_fragment_is_part_of_an_experiment():
 @pytest.mark.parametrize("protocol", ["sliding", "nocturnal", "prandial"])
 def test_the_experiments_of_one_protocol_share_data_split_and_evaluation(protocol):
     trees = [read_config(CONFIGS / "experiments" / name) for name in EXPERIMENTS if name.startswith("t1d_uom/")]
+    trees = [resolved for resolved in trees if not resolved.config.split.folds]
     trees = [resolved for resolved in trees if resolved.config.evaluation.protocol == protocol]
     assert trees
     for resolved in trees[1:]:
@@ -99,3 +101,18 @@ def test_the_experiments_of_one_protocol_share_data_split_and_evaluation(protoco
 def test_the_processes_of_a_cluster_are_those_of_the_job():
     runtime = read_config(CONFIGS / "experiments" / "simglucose" / "slurm_cluster.yaml").config.runtime
     assert (runtime.nproc, runtime.distributed, runtime.device) == (2, "ddp", "cuda")
+
+
+def test_the_best_recipe_is_tested_like_the_others_that_leave_one_person_out():
+    names = [name for name in EXPERIMENTS if name.startswith("t1d_uom_lopo/")]
+    best, *others = (read_config(CONFIGS / "experiments" / name).config for name in ("t1d_uom/best.yaml", *names))
+    alone = best.task.model_copy(update={"past_covariates": (), "known_covariates": ()})
+    for other in others:
+        assert other.task == alone
+        assert other.split == best.split
+        assert other.evaluation == best.evaluation
+        assert (other.data.path, other.data.exclude, other.data.max_gap) == (
+            best.data.path,
+            best.data.exclude,
+            best.data.max_gap,
+        )

@@ -124,12 +124,23 @@ def _parity_definition(unit: str, streams: tuple[_Stream, ...], part: Part) -> s
     )
 
 
-def _hour_sin(channels: Mapping[str, Floats], minutes: npt.NDArray[np.int64], step: int) -> Floats:
-    return np.asarray(np.sin(2.0 * np.pi * minutes / 1440.0), np.float64)
+def _cycle(
+    channels: Mapping[str, Floats],
+    minutes: npt.NDArray[np.int64],
+    step: int,
+    wave: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    period: int,
+) -> Floats:
+    """Return a sine or cosine of the local minute of the day."""
+    return np.asarray(wave(2.0 * np.pi * minutes / period), np.float64)
 
 
-def _hour_cos(channels: Mapping[str, Floats], minutes: npt.NDArray[np.int64], step: int) -> Floats:
-    return np.asarray(np.cos(2.0 * np.pi * minutes / 1440.0), np.float64)
+def _time_of_day() -> Iterator[Feature]:
+    for prefix, period in (("hour", 1440), ("half_day", 720)):
+        for name, wave in (("sin", np.sin), ("cos", np.cos)):
+            definition = f"{name}(2 pi m / {period}), m the local minute of the day"
+            compute = partial(_cycle, wave=wave, period=period)
+            yield Feature(f"{prefix}_{name}", definition, "1", (), compute, known=True)
 
 
 def _on_board() -> Iterator[Feature]:
@@ -142,6 +153,5 @@ def _on_board() -> Iterator[Feature]:
 
 FEATURES: list[Feature] = [
     *_on_board(),
-    Feature("hour_sin", "sin(2 pi m / 1440), m the local minute of the day", "1", (), _hour_sin, known=True),
-    Feature("hour_cos", "cos(2 pi m / 1440), m the local minute of the day", "1", (), _hour_cos, known=True),
+    *_time_of_day(),
 ]

@@ -19,7 +19,7 @@ def random_architecture(config: TtmConfig, task: Task) -> dict[str, Any]:
 
     :raises ConfigError: for sizes that do not divide.
     """
-    given = {key: value for key, value in config.model_dump().items() if value is not None}
+    given = {key: value for key, value in config.model_dump(exclude={"linear_skip"}).items() if value is not None}
     fields = {**DEFAULTS, **given}
     patch = fields.setdefault("patch_length", _longest_patch(task.context_length))
     if patch >= task.context_length or task.context_length % patch:
@@ -46,7 +46,7 @@ def overrides(config: TtmConfig, existing: Mapping[str, Any], name: str, trains:
 
     :raises ConfigError: for a key that says something else than the checkpoint has, and that may not change.
     """
-    return check_sizes(config.model_dump(), existing, name, _DROPOUTS if trains else ())
+    return check_sizes(config.model_dump(exclude={"linear_skip"}), existing, name, _DROPOUTS if trains else ())
 
 
 def task_fields(task: Task, prediction_length: int) -> dict[str, Any]:

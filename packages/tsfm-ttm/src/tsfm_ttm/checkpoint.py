@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tsfm_core import CapabilityError, ConfigError, Task
 from tsfm_torch import ADAPTER_CONFIG, ADAPTER_WEIGHTS, checkpoint_directory, read_json, sha256_of
 
-__all__ = ["CONFIG", "WEIGHTS", "Checkpoint", "Training", "open_checkpoint"]
+__all__ = ["CONFIG", "SKIP", "WEIGHTS", "Checkpoint", "Training", "open_checkpoint"]
 
 CONFIG, WEIGHTS, TRAINING = "config.json", "model.safetensors", "tsfm_ttm.json"
-_PATTERNS = [CONFIG, WEIGHTS, TRAINING, ADAPTER_CONFIG, ADAPTER_WEIGHTS]
+SKIP = "linear_skip.safetensors"
+_PATTERNS = [CONFIG, WEIGHTS, TRAINING, SKIP, ADAPTER_CONFIG, ADAPTER_WEIGHTS]
 
 
 class Training(BaseModel):
@@ -61,6 +62,11 @@ class Checkpoint:
     def sha256(self) -> str:
         """Return the hash of the whole weights."""
         return sha256_of([self.directory / WEIGHTS])
+
+    @property
+    def linear_skip(self) -> bool:
+        """Whether a linear skip lies beside the network."""
+        return (self.directory / SKIP).is_file()
 
 
 def open_checkpoint(name: str, task: Task) -> Checkpoint:

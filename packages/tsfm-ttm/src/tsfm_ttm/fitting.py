@@ -8,7 +8,7 @@ from typing import Any
 from tsfm_core import CapabilityError, Task
 from tsfm_ttm.checkpoint import Checkpoint, Training
 
-__all__ = ["check_blocks", "check_checkpoint", "check_levels"]
+__all__ = ["check_blocks", "check_checkpoint", "check_levels", "check_skip"]
 
 _R2 = "ibm-granite/granite-timeseries-ttm-r2"
 _TRAIN = "set training.strategy to full"
@@ -32,6 +32,25 @@ def check_levels(task: Task) -> None:
             "ttm's quantile head cannot learn a single step, and task.prediction_length is 1",
             "set task.prediction_length to 2 or more, or task.quantile_levels to []",
         )
+
+
+def check_skip(checkpoint: Checkpoint, wanted: bool, trains: bool) -> bool:
+    """Return whether the network stands beside a linear skip.
+
+    :param wanted: ``model.linear_skip``; a trained skip is used whether it is wanted or not.
+    :raises CapabilityError: for a skip that is wanted where nothing is trained, or would be lost.
+    """
+    if wanted and not trains and not checkpoint.linear_skip:
+        raise CapabilityError(
+            f"{checkpoint.name} has no linear skip, and model.linear_skip is true",
+            f"{_TRAIN}, or model.linear_skip to false",
+        )
+    if checkpoint.linear_skip and trains and not wanted:
+        raise CapabilityError(
+            f"{checkpoint.name} was trained beside a linear skip, and model.linear_skip is false",
+            "set model.linear_skip to true",
+        )
+    return wanted or checkpoint.linear_skip
 
 
 def check_checkpoint(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
@@ -100,7 +119,8 @@ def _check_lengths(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
             f"{name} forecasts at most {longest} steps, and task.prediction_length is {task.prediction_length}",
             f"set task.prediction_length to {longest} or less",
         )
-    whole = config.get("multi_quantile_head") or config.get("enable_forecast_channel_mixing")
+    whole = any(config.get(block) for block in ("multi_quantile_head", "enable_forecast_channel_mixing"))
+    whole |= checkpoint.linear_skip
     if task.prediction_length != longest and whole and not trains:
         # these blocks look over the whole horizon: cut short, they would answer something else
         raise CapabilityError(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsfm_core import Runtime, Task
+from tsfm_core import ConfigError, Runtime, Task
 from tsfm_torch import choose_device, merge_adapters, open_adapters, require_peft
 from tsfm_ttm.architecture import overrides, random_architecture, task_fields
 from tsfm_ttm.checkpoint import Checkpoint, open_checkpoint
-from tsfm_ttm.fitting import check_blocks, check_checkpoint, check_levels
+from tsfm_ttm.fitting import check_blocks, check_checkpoint, check_levels, check_skip
 from tsfm_ttm.model import Ttm
 from tsfm_ttm.network import build, load_weights
 from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.schema import TtmConfig
+from tsfm_ttm.skip import LinearSkip
 
 __all__ = ["load"]
 
@@ -27,6 +28,12 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
     :raises ConfigError: for a checkpoint that is not there, or keys that do not go together.
     """
     check_levels(task)
+    if config.linear_skip and runtime.strategy not in ("full", "zero_shot"):
+        raise ConfigError(
+            "model.linear_skip stands beside a checkpoint that is trained by full, "
+            f"and training.strategy is {runtime.strategy}",
+            "set training.strategy to full, or model.linear_skip to false",
+        )
     device = choose_device(runtime.device)
     scaler = Scaler.identity(len(task.channels))
     found = adapters = None
@@ -39,11 +46,17 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
     else:
         trains = runtime.strategy != "zero_shot"
         found = open_checkpoint(checkpoint, task)
-        check_checkpoint(found, task, trains)
+        skips = check_skip(found, bool(config.linear_skip), trains)
+        own = task if not skips else task.model_copy(update={"past_covariates": (), "known_covariates": ()})
+        check_checkpoint(found, task if found.linear_skip else own, trains)
         changed = overrides(config, found.config, checkpoint, trains)
-        fields = {**found.config, **changed, **task_fields(task, found.config["prediction_length"])}
+        fields = {**found.config, **changed, **task_fields(own, found.config["prediction_length"])}
         network = build(fields, runtime.seed)
         added = load_weights(network, found.directory, checkpoint)
+        if skips:
+            network = LinearSkip(network, task)
+            if not trains:
+                network.read(found.directory, checkpoint)
         network = network.to(device)
         if found.adapters and runtime.strategy == "lora":
             adapters = open_adapters(network, found.adapters, checkpoint)

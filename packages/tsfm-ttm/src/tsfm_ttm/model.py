@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 class Ttm:
     """What ``load_model`` returns.
 
-    :param network: granite's ``TinyTimeMixerForPrediction``, on ``device``, in eval mode.
+    :param network: granite's ``TinyTimeMixerForPrediction``, or a linear skip around it, on ``device``, in eval mode.
     :param scaler: of ``task.channels``; the identity before training.
     :param batch_size: windows in each forward pass of a forecast.
     :param checkpoint: None for one that began with random weights.

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from tsfm_core import CapabilityError
 from tsfm_ttm.checkpoint import CONFIG, WEIGHTS
 from tsfm_ttm.granite import tinytimemixer
+from tsfm_ttm.skip import LinearSkip
 
 __all__ = ["build", "load_weights", "read_weights", "save", "save_config"]
 
@@ -66,11 +67,17 @@ def _block(key: str) -> str:
 
 def read_weights(network: Any, directory: Path) -> None:
     """Fill a network with the weights that :func:`save` wrote."""
+    if isinstance(network, LinearSkip):
+        network.read(directory, str(directory))
+        network = network.network
     network.load_state_dict(_read(directory, str(directory)))
 
 
 def save(network: Any, directory: Path) -> None:
-    """Write a network in granite's own layout: ``from_pretrained`` reads it."""
+    """Write a network in granite's own layout: ``from_pretrained`` reads it. A linear skip is a file beside it."""
+    if isinstance(network, LinearSkip):
+        network.write(directory)
+        network = network.network
     save_config(network, directory)
     weights = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     safetensors.torch.save_file(weights, directory / WEIGHTS, metadata={"format": "pt"})

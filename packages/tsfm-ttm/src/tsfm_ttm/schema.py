@@ -54,6 +54,11 @@ class TtmConfig(Section):
     )
     dropout: float | None = _dropout("dropout", "the backbone")
     head_dropout: float | None = _dropout("head_dropout", "decoder and head")
+    linear_skip: bool | None = Field(
+        default=None,
+        description="a ridge map of readings and covariates beside the network, which is then given the target alone; "
+        "full only, default false",
+    )
 
 
 class TtmTraining(AdapterTraining):

@@ -28,6 +28,8 @@ from tsfm_ttm.model import Ttm, answer, network_inputs
 from tsfm_ttm.network import read_weights, save, save_config
 from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.schema import TtmTraining
+from tsfm_ttm.skip import LinearSkip
+from tsfm_ttm.solving import fit_skip
 
 __all__ = ["ADAPTER_TARGETS", "train"]
 
@@ -53,6 +55,8 @@ def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None,
     loss, network = training.loss or "huber", model.network
     if training.strategy == "lora":
         return _train_adapters(trained, loss, data, validation, job)
+    if isinstance(network, LinearSkip):
+        fit_skip(network, data, trained.scaler, job.runtime.seed)
     backbone = (_BACKBONE,) if training.strategy == "head" else ()
     for name in backbone:
         network.get_submodule(name).requires_grad_(False)
@@ -64,7 +68,8 @@ def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None,
 
     whole = _trainable(trained, loss, write, lambda directory: read_weights(network, directory))
     fit(replace(whole, backbone=backbone), data, validation, job)
-    network.requires_grad_(True)
+    for name in backbone:
+        network.get_submodule(name).requires_grad_(True)
     return trained
 
 
