@@ -61,11 +61,12 @@ class Kit:
 
     def train(self, model: Any, windows: TrainingWindows, name: str = "run", *, seed: int = 0, **keys: Any) -> Any:
         """Train and return the model; its checkpoints are in ``folder / name / checkpoints``."""
-        validation = keys.pop("validation", None)
+        validation, precision = keys.pop("validation", None), keys.pop("precision", "fp32")
         training = self.hooks.model_card().training_schema(
             **({"strategy": "full", "max_steps": 8, "batch_size": 32} | keys)
         )
-        place, runtime = self.folder / name, Runtime(training.strategy, seed=seed, device="cpu")
+        place = self.folder / name
+        runtime = Runtime(training.strategy, seed=seed, device="cpu", precision=precision)
         job = Job(training, runtime, place / "checkpoints", place / "training.jsonl")
         return self.hooks.train(model=model, data=windows, validation=validation, job=job)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tsfm_core import CapabilityError
 
@@ -29,7 +29,9 @@ def recomputing(module: nn.Module, wanted: bool) -> Iterator[None]:
         one for one in module.modules() if isinstance(one, PreTrainedModel) and one.supports_gradient_checkpointing
     ]
     for network in networks:
-        network.gradient_checkpointing_enable({"use_reentrant": False})
+        _switch(network, "enable", {"use_reentrant": False})
+        if hasattr(network, "_require_grads_hook"):  # nothing would take it away again, and it is not needed here
+            network.disable_input_require_grads()
     try:
         if not any(getattr(one, "gradient_checkpointing", False) for one in module.modules()):
             raise CapabilityError(
@@ -39,4 +41,10 @@ def recomputing(module: nn.Module, wanted: bool) -> Iterator[None]:
         yield
     finally:
         for network in networks:
-            network.gradient_checkpointing_disable()
+            _switch(network, "disable")
+
+
+def _switch(network: Any, how: str, *arguments: Any) -> None:
+    """Call the method of transformers 5, which warns of the older name, or that of transformers 4."""
+    new = getattr(network, f"activation_checkpointing_{how}", None)
+    (new or getattr(network, f"gradient_checkpointing_{how}"))(*arguments)
