@@ -32,7 +32,9 @@ MODELS = {
 
 def settings(model: str, **training: Any) -> dict[str, Any]:
     data = COMMON["data"] | {"stride": 16, "items": ["sim_01"]}
-    return COMMON | {"data": data, "model": MODELS[model], "training": TRAINING | training}
+    evaluation = COMMON["evaluation"] | {"baselines": ["naive", "linear"]}
+    given = {"data": data, "evaluation": evaluation, "model": MODELS[model], "training": TRAINING | training}
+    return COMMON | given
 
 
 def train(place: Path, model: str, given: dict[str, Any], **runtime: Any) -> Run:
@@ -58,7 +60,8 @@ def test_two_processes_equal_one(model: str, tmp_path: Path) -> None:
     whole = np.concatenate([values.ravel() for values in of_one.values()])
     assert np.linalg.norm(apart) < 1e-4 * np.linalg.norm(whole)  # AdamW makes whole steps of what is rounded
     lines = [[json.loads(line) for line in run.training_log.read_text().splitlines()] for run in (alone, shared)]
-    assert [line.get("step") for line in lines[1]] == [line.get("step") for line in lines[0]]  # one writer
+    steps = [[line["step"] for line in one if "step" in line] for one in lines]
+    assert steps[1] == steps[0]  # one writer
     for one, two in zip(*lines, strict=True):
         for key in one.keys() & {"loss", "learning_rate"}:
             np.testing.assert_allclose(two[key], one[key], rtol=1e-4)
@@ -66,6 +69,8 @@ def test_two_processes_equal_one(model: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(two["validation"][key], value, rtol=1e-4)
     for name, one in alone.metrics["sets"].items():
         np.testing.assert_allclose(shared.metrics["sets"][name]["overall"]["rmse"], one["overall"]["rmse"], rtol=1e-4)
+    assert shared.metrics["baselines"].keys() == {"naive", "linear"}
+    assert shared.metrics["baselines"] == alone.metrics["baselines"]
     states = sorted(path.name for path in shared.checkpoints.iterdir())
     assert states == sorted(path.name for path in alone.checkpoints.iterdir())
 

@@ -137,6 +137,37 @@ def test_a_trained_run_is_tested_again_with_its_own_checkpoint(scored):
     assert again.facts["trained_on"] == trained.facts["trained_on"]
 
 
+def test_how_a_model_was_trained_is_not_how_it_forecasts(scored, tsfm, data_file):
+    """Half the bits and several processes are of the training alone: its run is tested, used and audited after it."""
+    trained = tsfm_core.train("linear", scored)
+    config = yaml.safe_load(trained.config_path.read_text())
+    config["runtime"] |= {"precision": "bf16", "nproc": 2, "distributed": "ddp"}  # as such a training leaves it
+    trained.config_path.write_text(yaml.safe_dump(config))
+    again = tsfm_core.backtest(str(trained.path))
+    assert again.metrics["sets"] == trained.metrics["sets"]
+    assert "bf16" not in again.config_path.read_text()
+    assert len(tsfm_core.predict(str(trained.path), data_file)[0])
+    assert tsfm("audit", trained.path).code == 0
+    for setting in ("runtime.precision=bf16", "runtime.nproc=2"):
+        said = tsfm("backtest", trained.path, "--set", setting)
+        assert (said.code, said.err.partition("=")[0]) == (1, said.err)
+        assert f"{setting.replace('=', ' is ')}, and tsfm backtest" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("backtest", "naive"), "runtime.precision is bf16, and tsfm backtest trains nothing; set it to fp32"),
+        (("train", "linear"), "runtime.precision is bf16, and linear trains in fp32; set it to fp32"),
+    ],
+)
+def test_half_the_bits_are_refused_where_nothing_has_them(scored, tsfm, tmp_path, words, said):
+    (tmp_path / "half.yaml").write_text(yaml.safe_dump(scored))
+    done = tsfm(*words, "--config", tmp_path / "half.yaml", "--set", "runtime.precision=bf16")
+    assert (done.code, done.out) == (1, "")
+    assert said in done.err
+
+
 def test_another_config_may_change_what_a_run_is_tested_on(scored):
     trained = tsfm_core.train("linear", scored)
     over = {"evaluation": scored["evaluation"] | {"stride": 1}, "output": scored["output"]}

@@ -196,7 +196,7 @@ def _from_run(
     for option, key in given.items():
         if key.partition("=")[0].partition(".")[0] not in _FROM_CONFIG:
             raise ConfigError(f"{option}: model, task and training come from {run.path}", "leave it out")
-    own = read_config(run.config_path)
+    own = read_config(run.config_path, trains=False)
     if over.config.task is not None and over.config.task != own.config.task:
         raise ConfigError(f"{over.tree.origin(('task',))}: the task is not that of {run.path}", "leave the task out")
     best = run.best_checkpoint

@@ -200,6 +200,7 @@ def _baselines(
     skipped: dict[str, str] = {}
     task = loaded.task.model_copy(update={"past_covariates": (), "known_covariates": ()})
     plain = Resolved(resolved.config.model_copy(update={"task": task, "model": {}, "training": {}}), resolved.tree)
+    plain = plain.forecasting()  # how the model is trained is nothing to its baselines
     for name in resolved.config.evaluation.baselines:
         if name == loaded.backend.name:
             continue

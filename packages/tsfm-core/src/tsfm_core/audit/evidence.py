@@ -89,5 +89,5 @@ class Evidence:
         """Return the model that the run's forecasts are of: its best checkpoint, or the one that it tested."""
         best = self.run.best_checkpoint
         flags = {"model.checkpoint": str(best.resolve())} if best else {}
-        resolved = read_config(self.run.config_path, (), flags)
+        resolved = read_config(self.run.config_path, (), flags, trains=False)
         return load(self.facts["model"], resolved, "backtest", from_run=bool(best or self.facts["parent"]))

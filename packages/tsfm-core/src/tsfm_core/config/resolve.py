@@ -21,6 +21,10 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 
+#: What ``runtime`` says of a training alone: a run's model forecasts without them.
+_OF_TRAINING = ("precision", "nproc", "distributed")
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A validated configuration.
@@ -56,6 +60,12 @@ class Resolved:
         """Return plain data for a file, what came from environment variables as ``${NAME}``."""
         return hide(self.tree, value)
 
+    def forecasting(self) -> Resolved:
+        """Return it without what ``runtime`` says of a training alone."""
+        given = self.config.runtime.model_dump(exclude=set(_OF_TRAINING))
+        runtime = type(self.config.runtime).model_validate(given)
+        return Resolved(self.config.model_copy(update={"runtime": runtime}), self.tree)
+
     def over(
         self,
         base: Tree,
@@ -78,17 +88,24 @@ class Resolved:
 
 
 def read_config(
-    source: str | Path | Mapping[str, Any] | None, settings: Iterable[str] = (), flags: Mapping[str, Any] | None = None
+    source: str | Path | Mapping[str, Any] | None,
+    settings: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+    trains: bool = True,
 ) -> Resolved:
     """Read a configuration: defaults < file < ``--set a.b=c`` < named flags.
 
     :param source: a YAML file, or the same as a mapping.
     :param flags: values of named flags by their dotted key; None is "not given".
+    :param trains: whether it is to train; of a run whose model is used, what the file says of a training is left out.
     :raises ConfigError: with file, line and the nearest name.
     """
     tree = _tree_of(source)
     if not isinstance(tree.value, dict):
         raise ConfigError(f"{tree.origin(())}: a configuration is a mapping of sections")
+    if not trains:
+        for key in _OF_TRAINING:
+            tree.drop(("runtime", key))
     return _resolved(tree, settings, flags)
 
 

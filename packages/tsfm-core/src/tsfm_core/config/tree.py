@@ -65,3 +65,14 @@ class Tree:
             self.plain.discard(stale)
         self.origins |= {key + below: origin for below, origin in other.origins.items()}
         self.plain |= {key + below for below in other.plain}
+
+    def drop(self, key: Key) -> None:
+        """Take away what stands at ``key``, if anything does."""
+        at = self.value
+        for part in key[:-1]:
+            at = at.get(part) if isinstance(at, dict) else None
+        if isinstance(at, dict) and key[-1] in at:
+            del at[key[-1]]
+            for stale in [known for known in self.origins if known[: len(key)] == key]:
+                del self.origins[stale]
+            self.plain -= {known for known in self.plain if known[: len(key)] == key}
