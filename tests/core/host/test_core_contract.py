@@ -29,7 +29,7 @@ MAY_IMPORT = {
 LAYERS = (
     ("errors", "progress"),
     ("stopping",),
-    ("freq", "units", "zones", "files", "checkpoints", "environment", "owner", "records", "registry", "task"),
+    ("freq", "units", "zones", "files", "checkpoints", "environment", "owner", "records", "registry", "spare", "task"),
     ("config",),
     ("data",),
     ("hookspecs",),

@@ -35,6 +35,7 @@ from tsfm_core.provenance import hashes, refuse_seen_windows, run_facts
 from tsfm_core.records import Job, Metric, Tracker
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
+from tsfm_core.spare import spare_room
 from tsfm_core.stopping import stoppable
 from tsfm_core.task import Task
 from tsfm_core.tracking import chosen_trackers, tracked
@@ -257,7 +258,8 @@ def _write_scores(
 def _status(run: Run, resolved: Resolved) -> Iterator[None]:
     run.update(status="running")
     try:
-        yield
+        with spare_room(run.path):
+            yield
     except KeyboardInterrupt:
         run.update(status="interrupted")
         raise
