@@ -256,6 +256,31 @@ def test_what_was_tampered_with_fails_its_line(trained, audit, tamper):
     assert said in found[max(checks)][1]
 
 
+def test_a_best_run_that_validation_does_not_choose_is_found(scored, audit, tsfm):
+    """Of two runs that are equal the older is the best; what stands in no index has no link to keep."""
+    scored["split"]["validation"] = 0.2
+    best, other = (tsfm_core.train("linear", scored) for _ in range(2))
+    link = best.path.with_name("best_run")
+    assert audit(other)["selection"][0] == "ok"
+    other.update(status="failed")
+    assert audit(best)["selection"][0] == "ok"
+    other.update(status="completed")
+    link.unlink()
+    for target in (other.path.name, None):
+        if target:
+            link.symlink_to(target)
+        for run in (best, other):
+            result, said = audit(run)["selection"]
+            assert result == "FAIL"
+            assert said.startswith(f"best_run names {target or 'no run'}, and validation chooses {best.path.name}")
+        link.unlink(missing_ok=True)
+    assert tsfm("runs", "index", "--root", best.path.parents[2]).code == 0
+    assert audit(other)["selection"][0] == "ok"
+    link.unlink()
+    (best.path.parents[2] / "registry.db").unlink()
+    assert audit(other)["selection"][0] == "ok"
+
+
 def test_another_strategy_in_the_config_is_found(trained, audit):
     other_strategy(trained)
     found = audit(trained)
@@ -414,7 +439,7 @@ def test_what_is_not_installed_is_not_checked(site, scored, audit):
     assert unchecked(found) == {"forecast again", "leak probe"}
     assert "no model is called 'good'" in found["leak probe"][1]
     site.remove("fake-scores")
-    assert unchecked(audit(run)) == {"protocol", "scores", "forecast again", "leak probe"}
+    assert unchecked(audit(run)) == {"selection", "protocol", "scores", "forecast again", "leak probe"}
 
 
 def test_a_variable_that_is_not_set_is_no_fault_of_the_run(scored, audit, data_file, monkeypatch):
@@ -445,7 +470,7 @@ def test_damaged_files_are_sentences(trained, audit):
     (trained.path / "run.json").write_text("{")
     found = audit(trained)
     assert failing(found) == {"run"}
-    assert unchecked(found) == set(CHECKS) - {"run", "selection"}, "what linear's log says needs no other file"
+    assert unchecked(found) == set(CHECKS) - {"run"}
     assert "cannot be read" in found["run"][1]
 
 

@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tsfm_core.best import choose, default_number, point_at, points_at
+from tsfm_core.best import BEST_RUN, choose, default_number, point_at, points_at
 from tsfm_core.entries import read_entry
 from tsfm_core.errors import TsfmError
 from tsfm_core.files import locked
 from tsfm_core.owner import OPEN, true_status
 from tsfm_core.registry import REGISTRY, Entry, Query, Registry, is_damage
-from tsfm_core.run import RUN_PATTERN, Run, stamp_of
+from tsfm_core.run import RUN_PATTERN, Run, runs_of, stamp_of
 
-__all__ = ["find_entries", "forget", "record", "reindex"]
+__all__ = ["find_entries", "forget", "link_and_best", "record", "reindex"]
 
 T = TypeVar("T")
 
@@ -97,6 +97,22 @@ def forget(run: Run) -> None:
             registry.drop([path])
         with suppress(OSError, TsfmError):
             _follow_best(root, path, usable=False)
+
+
+def link_and_best(run: Run) -> tuple[str | None, str | None] | None:
+    """Return the run that ``best_run`` of a run's experiment names, and the best by their files; nothing is written.
+
+    :return: None where the link is not kept: there is no index, or something else has its name.
+    """
+    root, path = _place(run.path)
+    folder, below = run.path.absolute().parent, path.rpartition("/")[0]
+    link = folder / BEST_RUN
+    if not (root / REGISTRY).exists() or (link.exists() and not link.is_symlink()):
+        return None
+    entries = [_true(read_entry(root, f"{below}/{one.path.name}")) for one in runs_of(folder)]
+    number = default_number(entries)
+    best = choose(entries, number).best if number else None
+    return points_at(folder), best.path.rpartition("/")[2] if best else None
 
 
 def _follow_best(root: Path, path: str, usable: bool) -> None:

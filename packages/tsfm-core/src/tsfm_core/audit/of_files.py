@@ -13,6 +13,7 @@ import numpy as np
 
 from tsfm_core.api import evaluate
 from tsfm_core.audit.evidence import Evidence, Failed, NotApplicable
+from tsfm_core.catalogue import link_and_best
 from tsfm_core.checkpoints import LAST
 from tsfm_core.config.loader import load_file
 from tsfm_core.data.digest import ProtocolDigest, forecasts_hash
@@ -93,7 +94,11 @@ def seen(evidence: Evidence) -> str:
 
 
 def selection(evidence: Evidence) -> str:
-    """The best checkpoint is the one that validation chose, or the last where nothing chose; no test set chose."""
+    """Validation chose the best checkpoint (the last where nothing chose) and the run of best_run; no test set did."""
+    linked = link_and_best(evidence.run) if evidence.facts else None  # of a run that cannot be read nothing is said
+    if linked and linked[0] != linked[1]:
+        link, chosen_run = (one or "no run" for one in linked)
+        raise Failed(f"best_run names {link}, and validation chooses {chosen_run} (tsfm runs index moves the link)")
     best = evidence.run.best_checkpoint
     if best is None:
         raise NotApplicable("nothing was trained")
