@@ -132,3 +132,9 @@ def test_config_schema_describes_every_section(tsfm):
     assert set(schema["properties"]["training"]["properties"]) == {"strategy", "ridge"}
     assert "checkpoint" in schema["properties"]["model"]["properties"]
     assert schema["additionalProperties"] is False
+
+
+def test_a_models_facts_are_words(tsfm):
+    said = {line.strip() for line in tsfm("models", "show", "linear").out.splitlines()}
+    assert {"quantiles: yes", "past covariates: no", "longest context: no limit", "launchers: none"} <= said
+    assert {"strategies: from_scratch", "precisions: fp32"} <= said

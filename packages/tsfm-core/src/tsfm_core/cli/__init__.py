@@ -23,7 +23,7 @@ for _group, _help in (
     (models.app, "Which models are installed."),
     (data.app, "What is in a source of data."),
     (metrics.app, "How forecasts are scored."),
-    (runs.app, "What was run."),
+    (runs.app, "List runs, choose among them, mark, repeat and remove them."),
     (config.app, "What a configuration resolves to."),
     (plugins.app, "Which packages contribute what."),
 ):

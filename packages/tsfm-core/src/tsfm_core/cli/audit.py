@@ -19,7 +19,7 @@ def audit(
     root: Root = Path("experiments"),
     as_json: Json = False,
 ) -> None:
-    """Derive again what a run says of itself, a line a check; exit 1 if one fails or cannot be made."""
+    """Check what a run says of itself against its files, data and model; exit 1 if a check fails or cannot be made."""
     from collections import Counter
 
     from tsfm_core.audit import audit as findings_of

@@ -83,9 +83,9 @@ def schema(model: _Model = None) -> None:
 def migrate(
     old: Annotated[Path, typer.Argument(help="A YAML file of the old TTM layout.", metavar="OLD")],
     output: Annotated[Path | None, typer.Option(help="A YAML file to write.", metavar="FILE")] = None,
-    unit: Annotated[str | None, typer.Option(help="Of the target, where its name does not say it.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the target, where its name does not say it.")] = None,
 ) -> None:
-    """Turn an experiment of the old TTM layout into ours, and name every key that is not the same or has no place."""
+    """Turn a configuration of the old TTM layout into one of tsfm, and name every key that differs or has no place."""
     from tsfm_core.config.loader import load_file
     from tsfm_core.config.migrate import migrate as migrated_from
     from tsfm_core.files import check_new, write_text

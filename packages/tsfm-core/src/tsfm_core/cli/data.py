@@ -26,7 +26,9 @@ SourceName = Annotated[
         help="A csv or parquet file, a folder of parquet files, or a data set's name; default: the config's."
     ),
 ]
-SourcePath = Annotated[str | None, typer.Option("--path", help="Over data.path: the file or folder.", metavar="PATH")]
+SourcePath = Annotated[
+    str | None, typer.Option("--path", help="Overrides data.path: the file or folder.", metavar="PATH")
+]
 _PREPARED = {
     "key": "key",
     "source": "source",

@@ -56,13 +56,21 @@ def show(name: Annotated[str, typer.Argument(help="A model of tsfm models list."
         return
     print_lines(f"{name} · {backend.package} {backend.version}")
     for fact, value in facts.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        print_lines(f"  {fact.replace('_', ' ')}: {shown}")
+        print_lines(f"  {fact.replace('_', ' ')}: {_in_words(fact, value)}")
     if checkpoints:
         known = [{**one, "parameters": f"{one['parameters'] / 1e6:.3g} million"} for one in checkpoints]
         print_table(known, {"name": "known checkpoint", "parameters": "weights", "licence": "licence"})
     rows = [{**row, "default": "none" if row["default"] is None else str(row["default"])} for row in keys]
     print_table(rows, {"key": "key", "default": "default", "about": "what it does"})
+
+
+def _in_words(fact: str, value: Any) -> str:
+    """Return a fact of a card as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "no limit" if fact.startswith("longest") else "none"
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _keys(section: str, schema: type[BaseModel]) -> Iterator[dict[str, Any]]:

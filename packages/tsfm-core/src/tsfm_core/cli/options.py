@@ -34,9 +34,9 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print comma-separated values."
 Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX tables, for booktabs.")]
 Root = Annotated[Path, typer.Option("--root", help="The folder of all experiments.", metavar="FOLDER")]
 RunName = Annotated[str, typer.Argument(help="A run's directory, or the end of its path.", metavar="RUN")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Over seed.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Overrides seed.")]
 Checkpoint = Annotated[
-    str | None, typer.Option("--checkpoint", help="Over model.checkpoint: a directory or a hub name.")
+    str | None, typer.Option("--checkpoint", help="Overrides model.checkpoint: a directory or a hub name.")
 ]
 
 

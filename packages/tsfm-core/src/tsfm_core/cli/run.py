@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", help="Over runtime.batch_size: windows per forward pass.")
+    int | None, typer.Option("--batch-size", help="Overrides runtime.batch_size: windows per forward pass.")
 ]
 
 
@@ -31,15 +31,19 @@ def train(
     model: Annotated[str | None, typer.Argument(help="A model of tsfm models list; with --resume the run's.")] = None,
     config: ConfigFile = None,
     settings: Settings = None,
-    batch_size: Annotated[int | None, typer.Option(help="Over training.batch_size.")] = None,
-    num_epochs: Annotated[int | None, typer.Option(help="Over training.num_epochs.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Over training.learning_rate.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Overrides training.batch_size.")] = None,
+    num_epochs: Annotated[int | None, typer.Option(help="Overrides training.num_epochs.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Overrides training.learning_rate.")] = None,
     seed: Seed = None,
     checkpoint: Checkpoint = None,
-    nproc: Annotated[int | None, typer.Option(help="Over runtime.nproc: processes that share the training.")] = None,
-    distributed: Annotated[str | None, typer.Option(help="Over runtime.distributed: how they are launched.")] = None,
+    nproc: Annotated[
+        int | None, typer.Option(help="Overrides runtime.nproc: processes that share the training.")
+    ] = None,
+    distributed: Annotated[
+        str | None, typer.Option(help="Overrides runtime.distributed: how they are launched, such as ddp.")
+    ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on with this run, which was killed or stopped.", metavar="RUN")
+        str | None, typer.Option(help="Go on with this run, which was killed, stopped or failed.", metavar="RUN")
     ] = None,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="With --resume: also a run that another machine seems to be at.")

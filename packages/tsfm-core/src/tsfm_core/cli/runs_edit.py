@@ -83,7 +83,7 @@ def delete(
 
 
 def index(root: Root = EXPERIMENTS) -> None:
-    """Make the index of all runs again from their files; remove what killed removals have left."""
+    """Make the index of all runs again from their files; clear away what interrupted removals have left."""
     from tsfm_core.annotate import remove_leftovers
     from tsfm_core.catalogue import reindex
     from tsfm_core.errors import RunError
