@@ -148,3 +148,39 @@ def test_a_run_that_is_not_there_is_refused(tsfm):
     done = tsfm("train", "--resume", "run_2020-01-01_00-00-00")
     assert done.code == 1
     assert "there is no run 'run_2020-01-01_00-00-00'" in done.err
+
+
+#: A training that hears of a signal when it is over.
+HEARS_LATE = {
+    "model_card": """
+class Fits(Section):
+    strategy: Literal["from_scratch"] = "from_scratch"
+
+@hookimpl
+def model_card():
+    return ModelCard("a fake", "MIT", ("from_scratch",), Options, Fits)
+""",
+    "train": """
+@hookimpl
+def train(model, data, validation, job):
+    import os, pathlib, signal
+    from tsfm_core import defer_stop
+
+    with defer_stop() as asked:
+        if not job.resume:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert asked() == "SIGTERM"
+    return model
+""",
+}
+
+
+def test_a_signal_in_the_last_step_of_a_training_ends_the_run_after_it(site, tsfm, config, tmp_path):
+    site.model("late", **HEARS_LATE)
+    done = tsfm("train", "late", "--config", config)
+    assert done.code == 1
+    assert done.err.startswith("tsfm: stopped by SIGTERM; tsfm train --resume ")
+    [run] = list_runs(tmp_path / "experiments")
+    assert run.facts["status"] == "interrupted"
+    assert tsfm("train", "--resume", run.path).code == 0
+    assert run.facts["error"] is None

@@ -36,7 +36,7 @@ from tsfm_core.records import Job, Metric, Tracker
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
 from tsfm_core.spare import spare_room
-from tsfm_core.stopping import stoppable
+from tsfm_core.stopping import stop_if_asked, stoppable
 from tsfm_core.task import Task
 from tsfm_core.tracking import chosen_trackers, tracked
 
@@ -131,6 +131,7 @@ def work(run: Run, ready: Ready, progress: Progress = quiet, resume: bool = Fals
     if ready.command == "train":
         with _timed(timings, "train"):
             model = _train(loaded, prepared, run, resume)
+        stop_if_asked()
     if not writes:
         return
     seasonality = config.evaluation.seasonality or day_steps(loaded.task.step_seconds)

@@ -38,7 +38,7 @@ def resume(run: Run, argv: Sequence[str] = (), take_over: bool = False, progress
             if left.is_file():
                 left.unlink()
         since = {"at": datetime.now().isoformat(timespec="seconds"), "argv": resolved.hidden(argv)}
-        run.update(owner=this_process(), resumed=[*facts.get("resumed", []), since])
+        run.update(owner=this_process(), error=None, resumed=[*facts.get("resumed", []), since])
         run.log("resumed")
         carry_out(run, ready, claim, progress, resume=True)
     return run

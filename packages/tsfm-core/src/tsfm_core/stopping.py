@@ -10,7 +10,7 @@ from types import FrameType
 
 from tsfm_core.errors import Stopped
 
-__all__ = ["SIGNALS", "defer_stop", "stoppable"]
+__all__ = ["SIGNALS", "defer_stop", "stop_if_asked", "stoppable"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -41,6 +41,12 @@ def stoppable() -> Iterator[None]:
         _Asked.name = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_if_asked() -> None:
+    """Raise :class:`Stopped` where a signal has come that nobody has heeded: in the last step of a training."""
+    if _Asked.name:
+        raise Stopped(f"stopped by {_Asked.name}")
 
 
 @contextmanager

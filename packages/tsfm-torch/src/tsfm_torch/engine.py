@@ -25,7 +25,7 @@ from tsfm_torch.quantization import count_weights
 from tsfm_torch.quiet import quietly
 from tsfm_torch.recomputing import recomputing
 from tsfm_torch.schema import TrainingConfig
-from tsfm_torch.state import Choice, begin_again, finish, finished
+from tsfm_torch.state import Choice, begin_again, finish, finished, tidy
 from tsfm_torch.trainable import Trainable
 from tsfm_torch.trainer import Arguments, EngineTrainer
 
@@ -93,6 +93,9 @@ def _train(
             assert arguments.device == device
         loader.rank, loader.world = processes.rank(), processes.count()  # Trainer's arguments have joined them
         first = loader.rank == 0
+        if job.resume and first:
+            tidy(job.checkpoint_dir, choice)
+        processes.wait()
         during.enter_context(frozen(trainable.module, training.freeze))
         during.enter_context(recomputing(trainable.module, training.gradient_checkpointing))
         journal = during.enter_context(Journal(job.log_path if first else None, over))

@@ -12,7 +12,7 @@ from typing import Any
 from tsfm_core import point_link
 from tsfm_torch.schema import TrainingConfig
 
-__all__ = ["FOLDER", "Choice", "begin_again", "finish", "finished", "forget", "last_state"]
+__all__ = ["FOLDER", "Choice", "begin_again", "finish", "finished", "forget", "last_state", "tidy"]
 
 #: The folder in a checkpoint that holds optimizer, scheduler and random generators, as Trainer writes them.
 FOLDER = "trainer"
@@ -82,14 +82,19 @@ def last_state(checkpoints: Path) -> Path | None:
 
 
 def begin_again(checkpoints: Path, choice: Choice) -> Path | None:
-    """Return :func:`last_state`, with ``choice`` as it was then and the link ``best`` where it belongs."""
-    for aside in checkpoints.glob(".*step_*.tmp"):
-        shutil.rmtree(aside)
+    """Return :func:`last_state`, with ``choice`` as it was then. Writes nothing."""
     state = last_state(checkpoints)
     if state is not None:
         choice.read(state)
-        point_link(checkpoints / "best", f"step_{choice.best_step}")  # a kill may have come before it was moved
     return state
+
+
+def tidy(checkpoints: Path, choice: Choice) -> None:
+    """Remove what a kill has left half written, and point ``best`` at the best of a training that goes on."""
+    for aside in checkpoints.glob(".*step_*.tmp"):
+        shutil.rmtree(aside)
+    if choice.best_step:
+        point_link(checkpoints / "best", f"step_{choice.best_step}")
 
 
 def forget(checkpoints: Path, keep_every: int | None) -> None:
