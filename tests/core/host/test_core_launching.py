@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tsfm_core.errors import Stopped
 from tsfm_core.run import Run, list_runs
+from tsfm_core.stopping import defer_stop, stoppable
 
 TSFM = str(Path(sys.executable).with_name("tsfm"))
 
@@ -198,3 +200,18 @@ def test_a_launcher_that_is_not_installed_is_refused(site, tsfm, config):
     done = tsfm("train", "shares", "--config", config, "--nproc", "2")
     assert done.code == 1
     assert "no launcher is called 'toy'" in done.err
+
+
+def test_a_stop_that_a_library_takes_for_its_own_failure_is_a_stop():
+    def library():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception as error:
+            raise TypeError("unexpected argument") from error
+
+    with pytest.raises(Stopped, match="stopped by SIGTERM"), stoppable():
+        library()
+    with pytest.raises(TypeError, match="of its own"), stoppable(), defer_stop() as asked:
+        signal.raise_signal(signal.SIGTERM)
+        assert asked() == "SIGTERM"
+        raise TypeError("of its own: the stop has reached nobody yet")

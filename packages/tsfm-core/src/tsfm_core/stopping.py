@@ -20,6 +20,7 @@ class _Asked:
 
     name: str | None = None
     deferred = False
+    raised = False
 
 
 @contextmanager
@@ -32,13 +33,18 @@ def stoppable() -> Iterator[None]:
     def take(number: int, frame: FrameType | None) -> None:
         _Asked.name = signal.Signals(number).name
         if not _Asked.deferred:
+            _Asked.raised = True
             raise Stopped(f"stopped by {_Asked.name}")
 
     before = {number: signal.signal(number, take) for number in SIGNALS}
     try:
         yield
+    except Exception as error:
+        if _Asked.raised and not isinstance(error, Stopped):  # what was at work took it for a failure of its own
+            raise Stopped(f"stopped by {_Asked.name}") from error
+        raise
     finally:
-        _Asked.name = None
+        _Asked.name, _Asked.raised = None, False
         for number, handler in before.items():
             signal.signal(number, handler)
 
