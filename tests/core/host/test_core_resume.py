@@ -184,3 +184,31 @@ def test_a_signal_in_the_last_step_of_a_training_ends_the_run_after_it(site, tsf
     assert run.facts["status"] == "interrupted"
     assert tsfm("train", "--resume", run.path).code == 0
     assert run.facts["error"] is None
+
+
+#: A library in it takes the stop for a failure of its own.
+SWALLOWS = """
+@hookimpl
+def predict(model, data, task):
+    import os, pathlib, signal
+    from tsfm_core import Forecasts, fill_context
+
+    asked = pathlib.Path(__file__).with_name("asked")
+    if not asked.exists():
+        asked.touch()
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception:
+            raise TypeError("no number")
+    last = fill_context(data.inputs(slice(None)).target)[0][:, -1:]
+    return Forecasts.of(data, mean=last.repeat(task.prediction_length, axis=1))
+"""
+
+
+def test_a_stop_that_a_library_swallowed_is_a_stop(site, tsfm, config, tmp_path):
+    site.model("swallows", predict=SWALLOWS)
+    done = tsfm("backtest", "swallows", "--config", config)
+    assert (done.code, done.err.partition(";")[0]) == (1, "tsfm: stopped by SIGTERM")
+    [run] = list_runs(tmp_path / "experiments")
+    assert run.facts["status"] == "interrupted"
+    assert tsfm("train", "--resume", run.path).code == 0

@@ -36,7 +36,7 @@ from tsfm_core.records import Job, Metric, Tracker
 from tsfm_core.report import as_text, results
 from tsfm_core.run import Run
 from tsfm_core.spare import spare_room
-from tsfm_core.stopping import stop_if_asked, stoppable
+from tsfm_core.stopping import stop_as_such, stop_if_asked, stoppable
 from tsfm_core.task import Task
 from tsfm_core.tracking import chosen_trackers, tracked
 
@@ -259,7 +259,7 @@ def _write_scores(
 def _status(run: Run, resolved: Resolved) -> Iterator[None]:
     run.update(status="running")
     try:
-        with spare_room(run.path):
+        with stop_as_such(), spare_room(run.path):
             yield
     except KeyboardInterrupt:
         run.update(status="interrupted")

@@ -10,7 +10,7 @@ from types import FrameType
 
 from tsfm_core.errors import Stopped
 
-__all__ = ["SIGNALS", "defer_stop", "stop_if_asked", "stoppable"]
+__all__ = ["SIGNALS", "defer_stop", "stop_as_such", "stop_if_asked", "stoppable"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -38,15 +38,23 @@ def stoppable() -> Iterator[None]:
 
     before = {number: signal.signal(number, take) for number in SIGNALS}
     try:
-        yield
-    except Exception as error:
-        if _Asked.raised and not isinstance(error, Stopped):  # what was at work took it for a failure of its own
-            raise Stopped(f"stopped by {_Asked.name}") from error
-        raise
+        with stop_as_such():
+            yield
     finally:
         _Asked.name, _Asked.raised = None, False
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_as_such() -> Iterator[None]:
+    """Raise :class:`Stopped` for a stop that what was at work took for a failure of its own."""
+    try:
+        yield
+    except Exception as error:
+        if _Asked.raised and not isinstance(error, Stopped):
+            raise Stopped(f"stopped by {_Asked.name}") from error
+        raise
 
 
 def stop_if_asked() -> None:
