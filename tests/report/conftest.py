@@ -8,6 +8,7 @@ from reportkit import entry, made_up
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
 from tsfm_eval.report import Drawing, PairRow, Statistics, write_report
 from tsfm_eval.statistics.critical_difference import critical_difference_height, draw_critical_difference
@@ -72,6 +73,8 @@ def show(chromium, page):
         for kind in ("browser", "performance"):
             chromium.get_log(kind)  # what came before
         chromium.get(page.as_uri())
+        there = "return document.readyState === 'complete' && document.querySelector('thead th') !== null"
+        WebDriverWait(chromium, 30).until(lambda browser: browser.execute_script(there))
         return chromium
 
     return shown
