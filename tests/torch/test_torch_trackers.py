@@ -20,7 +20,7 @@ def test_one_that_is_not_installed_is_refused_before_anything_is_read(name: str,
         "task": {"target": "glucose", "unit": "mg/dL", "freq": "5min", "context_length": 12, "prediction_length": 6},
         "data": {"source": "csv", "path": str(tmp_path / "not_there.csv")},
         "split": {"temporal_holdout": 0.3},
-        "evaluation": {"baselines": []},
+        "evaluation": {"metrics": [], "baselines": []},
         "tracking": [name],
         "output": {"root": str(tmp_path / "experiments")},
     }

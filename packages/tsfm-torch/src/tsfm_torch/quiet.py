@@ -12,10 +12,10 @@ __all__ = ["quietly"]
 
 @contextmanager
 def quietly(*loggers: str) -> Iterator[None]:
-    """Silence transformers, the loggers of these names, warnings and progress bars inside."""
+    """Silence transformers, bitsandbytes, the loggers of these names, warnings and progress bars inside."""
     from transformers.utils import logging as hub_logging
 
-    silenced = [logging.getLogger(name) for name in ("transformers", *loggers)]
+    silenced = [logging.getLogger(name) for name in ("transformers", "bitsandbytes", *loggers)]
     levels, bars = [one.level for one in silenced], hub_logging.is_progress_bar_enabled()
     try:
         hub_logging.disable_progress_bar()

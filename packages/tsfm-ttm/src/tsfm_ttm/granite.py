@@ -16,15 +16,18 @@ __all__ = ["quietly", "tinytimemixer"]
 def quietly() -> Iterator[None]:
     """Import granite inside: it sets the root logger to INFO and gives it a handler, which are the host's alone.
 
-    The warnings of its imports are about other packages' versions; nobody who runs tsfm can act on them.
+    The warnings of its imports are about other packages' versions and parts, bitsandbytes' by its own logger; nobody who
+    runs tsfm can act on them.
     """
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
+    root, other = logging.getLogger(), logging.getLogger("bitsandbytes")
+    level, handlers, others_level = root.level, root.handlers[:], other.level
     try:
+        other.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        other.setLevel(others_level)
         root.setLevel(level)
         root.handlers[:] = handlers
 
