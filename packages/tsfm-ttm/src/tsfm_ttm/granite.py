@@ -16,8 +16,8 @@ __all__ = ["quietly", "tinytimemixer"]
 def quietly() -> Iterator[None]:
     """Import granite inside: it sets the root logger to INFO and gives it a handler, which are the host's alone.
 
-    The warnings of its imports are about other packages' versions and parts, bitsandbytes' by its own logger; nobody who
-    runs tsfm can act on them.
+    The warnings of its imports are about other packages' versions and parts, those of bitsandbytes in its own logger;
+    nobody who runs tsfm can act on them.
     """
     root, other = logging.getLogger(), logging.getLogger("bitsandbytes")
     level, handlers, others_level = root.level, root.handlers[:], other.level
