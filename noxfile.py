@@ -46,15 +46,18 @@ def run_tests(
     extras: Mapping[str, str] | None = None,
     share: str = "worksteal",
     groups: tuple[str, ...] = (),
+    measured: bool = True,
 ) -> None:
     """Install packages and run one folder of tests under coverage, in two processes; what is asked for by hand, in one.
 
     :param share: how pytest-xdist shares the tests out: ``loadfile`` where what a file's tests share is slow to make.
     :param groups: of further packages that the tests need.
+    :param measured: whether the lines are counted that the tests reach; where whole programs are run it takes half as
+        long again.
     """
     session.install(*paths(names, extras), *GROUPS["test"], *(one for group in groups for one in GROUPS[group]))
     tests = session.posargs or ["--numprocesses=2", f"--dist={share}", folder]
-    session.run("coverage", "run", "-m", "pytest", *tests, env=PROCESS)
+    session.run(*(("coverage", "run", "-m") if measured else ()), "pytest", *tests, env=PROCESS)
 
 
 @nox.session
@@ -119,7 +122,7 @@ def tests_ttm(session: nox.Session) -> None:
 @nox.session(name="tests-tracking")
 def tests_tracking(session: nox.Session) -> None:
     """Test that trackers are told of a run: each is really there, and none calls anybody."""
-    run_tests(session, NEEDS["ttm"], "tests/tracking", share="loadfile", groups=("trackers",))
+    run_tests(session, NEEDS["ttm"], "tests/tracking", share="loadfile", groups=("trackers",), measured=False)
 
 
 @nox.session(name="tests-chronos")
@@ -132,13 +135,15 @@ def tests_chronos(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
     session.install("uv")  # the tests install plugins of strangers with it
-    run_tests(session, PACKAGES, "tests/integration", {"core": "plot", "eval": "report"}, share="loadfile")
+    run_tests(
+        session, PACKAGES, "tests/integration", {"core": "plot", "eval": "report"}, share="loadfile", measured=False
+    )
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run what README and docs show, and check what they list."""
-    run_tests(session, PACKAGES, "tests/docs", {"core": "plot"})
+    run_tests(session, PACKAGES, "tests/docs", {"core": "plot"}, measured=False)
 
 
 @nox.session
