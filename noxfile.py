@@ -119,7 +119,7 @@ def tests_ttm(session: nox.Session) -> None:
     run_tests(session, NEEDS["ttm"], "tests/ttm", groups=("quantization",))
 
 
-@nox.session(name="tests-tracking")
+@nox.session(name="tests-tracking", default=False)
 def tests_tracking(session: nox.Session) -> None:
     """Test that trackers are told of a run: each is really there, and none calls anybody."""
     run_tests(session, NEEDS["ttm"], "tests/tracking", share="loadfile", groups=("trackers",), measured=False)

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ def process(**arguments: Any) -> BaseProcess:
     """Return a process that will do :func:`run_it`; ``start`` it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["crashkit"])
+    before = os.environ.get("PYTHONPATH")
+    try:
+        # python 3.11 looks for what is to be loaded beforehand on its own path alone, and says nothing
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *([before] if before else [])])
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
     return context.Process(target=run_it, kwargs=arguments)
 
 
