@@ -47,6 +47,7 @@ def run_tests(
     share: str = "worksteal",
     groups: tuple[str, ...] = (),
     measured: bool = True,
+    processes: int = 2,
 ) -> None:
     """Install packages and run one folder of tests under coverage, in two processes; what is asked for by hand, in one.
 
@@ -54,9 +55,10 @@ def run_tests(
     :param groups: of further packages that the tests need.
     :param measured: whether the lines are counted that the tests reach; where whole programs are run it takes half as
         long again.
+    :param processes: three where files of unlike length would leave one of two cores idle.
     """
     session.install(*paths(names, extras), *GROUPS["test"], *(one for group in groups for one in GROUPS[group]))
-    tests = session.posargs or ["--numprocesses=2", f"--dist={share}", folder]
+    tests = session.posargs or [f"--numprocesses={processes}", f"--dist={share}", folder]
     session.run(*(("coverage", "run", "-m") if measured else ()), "pytest", *tests, env=PROCESS)
 
 
@@ -136,7 +138,13 @@ def integration(session: nox.Session) -> None:
     """Test the packages together: configs, runs, third-party plugins."""
     session.install("uv")  # the tests install plugins of strangers with it
     run_tests(
-        session, PACKAGES, "tests/integration", {"core": "plot", "eval": "report"}, share="loadfile", measured=False
+        session,
+        PACKAGES,
+        "tests/integration",
+        {"core": "plot", "eval": "report"},
+        share="loadfile",
+        measured=False,
+        processes=3,
     )
 
 

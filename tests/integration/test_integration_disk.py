@@ -92,11 +92,10 @@ def gone(step: int) -> str:
     ("module", "name", "number", "leave", "said", "last_whole"),
     [
         (trainer, "evaluate", 2, 3 * 4096, gone(4) + "step_2, the checkpoint before it, is whole", "step_2"),
-        (trainer, "evaluate", 1, 3 * 4096, gone(2) + "there is no checkpoint before it", None),
         (trainer, "evaluate", 2, 0, gone(4) + "step_2, the checkpoint before it, is whole", "step_2"),
         (pipeline, "write_forecasts", 1, 0, "could not be written: the disk is full", "step_6"),
     ],
-    ids=["second", "first", "not a byte", "forecasts"],
+    ids=["second", "not a byte", "forecasts"],
 )
 def test_a_full_disk_costs_nothing(
     disk: Path, whole: Run, module: ModuleType, name: str, number: int, leave: int, said: str, last_whole: str | None

@@ -205,9 +205,7 @@ def test_it_is_listed_with_its_protocol(run):
     )
 
 
-@pytest.mark.parametrize(
-    "training", ["{strategy: head, max_steps: 10}", "{strategy: lora, max_steps: 10, lora: {rank: 2, merge: true}}"]
-)
+@pytest.mark.parametrize("training", ["{strategy: lora, max_steps: 10, lora: {rank: 2, merge: true}}"])
 def test_a_part_is_trained_on_the_checkpoint_of_a_run(folder, run, training):
     """The whole weights that it leaves forecast as it did; the run says how much of them was trained."""
     settings = ["--set", "model={}", "--set", f"training={training}", "--checkpoint", run.best_checkpoint]
