@@ -58,7 +58,9 @@ def run_tests(
     :param processes: three where files of unlike length would leave one of two cores idle.
     """
     session.install(*paths(names, extras), *GROUPS["test"], *(one for group in groups for one in GROUPS[group]))
-    tests = session.posargs or [f"--numprocesses={processes}", f"--dist={share}", folder]
+    # files in the order of their names: those of few tests, which would come last, are the longest
+    shared = [f"--numprocesses={processes}", f"--dist={share}", "--no-loadscope-reorder"]
+    tests = session.posargs or [*shared, folder]
     session.run(*(("coverage", "run", "-m") if measured else ()), "pytest", *tests, env=PROCESS)
 
 
@@ -174,7 +176,8 @@ def crash(session: nox.Session) -> None:
     """Kill trainings at twenty random moments each, and hold what they end with to the bits of whole ones."""
     session.install(*paths(PACKAGES), *GROUPS["test"])
     moments = PROCESS | {"TSFM_CRASH_MOMENTS": "20"}
-    session.run("pytest", "tests/integration/test_kill.py", "-q", *session.posargs, env=moments)
+    killed = ("tests/integration/test_kill.py", "tests/integration/test_integration_processes.py")
+    session.run("pytest", *killed, "-q", *session.posargs, env=moments)
 
 
 @nox.session(default=False)

@@ -20,6 +20,8 @@ from smallkit import CHRONOS, COMMON, TTM
 from tsfm_core import api
 from tsfm_core.run import Run, list_runs
 
+#: Whether a run that has lost a process is gone on with too, and then told to stop: ``nox -s crash`` asks for it.
+GOES_ON = int(os.environ.get("TSFM_CRASH_MOMENTS", "2")) > 2
 TSFM = (sys.executable, "-c", "from tsfm_core.cli import main; main()")
 
 #: 30 windows a step: 15 each; the last step of the epoch has fewer. Nothing is drawn but the order.
@@ -92,6 +94,8 @@ def test_a_process_that_is_killed_ends_the_run_which_goes_on(tmp_path: Path) -> 
     assert "tsfm: process 1 of 2 died without a word" in said
     assert f"tsfm train --resume {run.path.relative_to(tmp_path)}" in said.replace(f"{tmp_path}/", "")
     assert run.facts["status"] == "failed"
+    if not GOES_ON:
+        return  # three processes that load torch once more
     over = json.loads((run.checkpoints / "last" / "trainer" / "trainer_state.json").read_text())["global_step"]
     goes_on = subprocess.Popen(
         [*TSFM, "train", "--resume", str(run.path)], stderr=subprocess.PIPE, text=True, cwd=tmp_path
