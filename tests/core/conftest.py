@@ -196,6 +196,16 @@ def predict(model, data, task):
 """,
 }
 
+#: The card of a model that is trained from random weights.
+TRAINED = """
+class Fits(Section):
+    strategy: Literal["from_scratch"] = "from_scratch"
+
+@hookimpl
+def model_card():
+    return ModelCard("a fake", "MIT", ("from_scratch",), Options, Fits)
+"""
+
 #: A metric that needs no package: the mean absolute error.
 METRIC = """
 def parts(block):
@@ -247,9 +257,12 @@ class Site:
         host.cache_clear()
         return module
 
-    def model(self, name: str, package: str | None = None, more: str = "", **hooks: str | None) -> str:
+    def model(
+        self, name: str, package: str | None = None, more: str = "", trained: bool = False, **hooks: str | None
+    ) -> str:
         """Install a package with the model ``name``; a hook given as None is left out."""
-        parts = [source for source in (MODEL | hooks).values() if source is not None]
+        cards = {"model_card": TRAINED} if trained else {}
+        parts = [source for source in (MODEL | cards | hooks).values() if source is not None]
         return self.install(package or f"fake-{name}", HEADER + more + "".join(parts), models=(name,))
 
     def plugin(self, package: str, source: str, **others: Any) -> str:

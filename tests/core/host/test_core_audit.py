@@ -362,14 +362,6 @@ def test_training_windows_that_later_values_reach_are_found(trained):
 
 
 TRAINS = {
-    "model_card": """
-class Fits(Section):
-    strategy: Literal["from_scratch"] = "from_scratch"
-
-@hookimpl
-def model_card():
-    return ModelCard("a fake", "MIT", ("from_scratch",), Options, Fits)
-""",
     "load_model": """
 @hookimpl
 def load_model(config, task, checkpoint, runtime):
@@ -399,7 +391,7 @@ def statistics(model, data, runtime):
 
 
 def test_statistics_that_are_not_those_of_training_are_found(site, scored, audit):
-    site.model("scales", **TRAINS)
+    site.model("scales", trained=True, **TRAINS)
     run = tsfm_core.train("scales", scored)
     found = audit(run)
     assert found["scaler"] == ("ok", f"mean of {run.facts['windows']['train']:,} training windows")

@@ -38,7 +38,7 @@ LAYERS = (
     ("opening",),
     ("run", "entries", "best", "catalogue", "annotate", "export"),
     ("groups", "levels", "sample", "judging", "tally", "metrics", "prepare"),
-    ("provenance", "report", "plot", "launching", "outcomes", "tracking", "pipeline", "resuming"),
+    ("provenance", "report", "plot", "launching", "outcomes", "tracking", "unchanged", "pipeline", "resuming"),
     ("api", "testing", "worker", "reproduce", "audit"),
     ("cli",),
 )

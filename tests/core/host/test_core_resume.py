@@ -67,7 +67,8 @@ def test_a_signal_ends_a_run_that_can_go_on(stopped, tsfm, config):
     assert run.metrics == other.metrics
     assert run.forecasts_path.read_bytes() == other.forecasts_path.read_bytes()
     assert run.status == "completed"
-    assert len(run.facts["resumed"]) == 1
+    [resumed] = run.facts["resumed"]
+    assert resumed["environment"]["versions"] == run.facts["environment"]["versions"]
     assert not [path for path in run.path.rglob(".*") if path.is_file()]
 
 
@@ -116,7 +117,33 @@ def test_changed_data_is_refused(stopped, tsfm, data_file):
     data_file.write_text(data_file.read_text().replace("p1,2024-01-01T00:00:00,", "p1,2024-01-01T00:00:00,1"))
     done = tsfm("train", "--resume", run.path)
     assert done.code == 1
-    assert f"tsfm: the data of {run.path} has changed: its fingerprint was" in done.err
+    assert f"tsfm: the data of {run.path} is not what it was: its fingerprint was" in done.err
+    assert "(changed: cgm.csv); put it back" in done.err
+
+
+def test_another_starting_checkpoint_is_refused(site, tsfm, config, tmp_path):
+    site.model(
+        "sleeps",
+        predict=SLEEPS_ONCE,
+        model_card="""
+@hookimpl
+def model_card():
+    return ModelCard("a fake", "MIT", ("zero_shot",), Options, Training, default_checkpoint="some/weights")
+""",
+    )
+    weights = tmp_path / "weights" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"as they were")
+    process = start_asleep(site, "backtest", "sleeps", "--config", config, "--checkpoint", weights.parent)
+    process.kill()
+    process.communicate()
+    [run] = list_runs(tmp_path / "experiments")
+    weights.write_bytes(b"as they are")
+    done = tsfm("train", "--resume", run.path)
+    assert done.code == 1
+    assert f"tsfm: the checkpoint {weights.parent} is not what {run.path} started from: its hash was" in done.err
+    weights.write_bytes(b"as they were")
+    assert tsfm("train", "--resume", run.path).code == 0
 
 
 def test_a_completed_run_is_refused(tsfm, config):
@@ -151,16 +178,7 @@ def test_a_run_that_is_not_there_is_refused(tsfm):
 
 
 #: A training that hears of a signal when it is over.
-HEARS_LATE = {
-    "model_card": """
-class Fits(Section):
-    strategy: Literal["from_scratch"] = "from_scratch"
-
-@hookimpl
-def model_card():
-    return ModelCard("a fake", "MIT", ("from_scratch",), Options, Fits)
-""",
-    "train": """
+HEARS_LATE = """
 @hookimpl
 def train(model, data, validation, job):
     import os, pathlib, signal
@@ -171,12 +189,11 @@ def train(model, data, validation, job):
             os.kill(os.getpid(), signal.SIGTERM)
             assert asked() == "SIGTERM"
     return model
-""",
-}
+"""
 
 
 def test_a_signal_in_the_last_step_of_a_training_ends_the_run_after_it(site, tsfm, config, tmp_path):
-    site.model("late", **HEARS_LATE)
+    site.model("late", trained=True, train=HEARS_LATE)
     done = tsfm("train", "late", "--config", config)
     assert done.code == 1
     assert done.err.startswith("tsfm: stopped by SIGTERM; tsfm train --resume ")

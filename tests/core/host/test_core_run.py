@@ -112,14 +112,7 @@ def test_a_number_that_another_process_got_later_is_no_running_run(tmp_path):
 def test_an_exception_leaves_a_failed_run_with_its_sentence(site, tsfm, config, tmp_path):
     site.model(
         "fails",
-        model_card="""
-class Fits(Section):
-    strategy: Literal["from_scratch"] = "from_scratch"
-
-@hookimpl
-def model_card():
-    return ModelCard("a fake", "MIT", ("from_scratch",), Options, Fits)
-""",
+        trained=True,
         train="@hookimpl\ndef train(model, data, validation, job):\n    raise ZeroDivisionError('no step')\n",
     )
     with pytest.raises(ZeroDivisionError, match="no step") as raised:

@@ -10,13 +10,13 @@ from typing import Any
 from tsfm_core.config.resolve import Resolved, read_config
 from tsfm_core.environment import environment
 from tsfm_core.errors import RunError, listing
-from tsfm_core.files import folder_hash
 from tsfm_core.outcomes import Compared, compare_outcomes, flat
 from tsfm_core.pipeline import execute
-from tsfm_core.prepare import Prepared, load, local_checkpoint, prepare
+from tsfm_core.prepare import load, prepare
 from tsfm_core.progress import Progress, quiet
-from tsfm_core.provenance import changed_files, hashes
+from tsfm_core.provenance import hashes
 from tsfm_core.run import Run, is_run
+from tsfm_core.unchanged import refuse_other_checkpoint, refuse_other_data
 
 __all__ = ["Reproduction", "reproduce"]
 
@@ -53,10 +53,10 @@ def reproduce(run: Run, argv: Sequence[str] = (), progress: Progress = quiet) ->
     facts = run.facts
     resolved = _resolved(run, facts)
     parent = _parent(run, facts)
-    _refuse_other_checkpoint(run, facts, resolved)
+    refuse_other_checkpoint(run, facts, resolved)
     command = facts["command"]
     loaded = load(facts["model"], resolved, command, from_run=parent is not None)
-    _refuse_other_data(run, facts, prepare(resolved.config, loaded.task, command))
+    refuse_other_data(run, facts, prepare(resolved.config, loaded.task, command))
     before = [*_own_files(run, facts), *_circumstances(facts["environment"], environment(loaded.backend.package))]
     again = execute(facts["model"], resolved, command, argv, parent=parent, progress=progress)
     found = Reproduction(run, again, before, compare_outcomes(run, again))
@@ -82,39 +82,6 @@ def _parent(run: Run, facts: Mapping[str, Any]) -> Run | None:
         if is_run(path):
             return Run(path)
     raise RunError(f"{run.path} tests the model of {facts['parent']}, and that run is not there", "put it back")
-
-
-def _refuse_other_checkpoint(run: Run, facts: Mapping[str, Any], resolved: Resolved) -> None:
-    was = (facts["checkpoint"] or {}).get("hash")
-    if not was:
-        return
-    name = str(resolved.config.model.get("checkpoint"))
-    local = local_checkpoint(name)
-    if local is None:
-        raise RunError(f"the checkpoint that {run.path} started from is not there: {name}", "put it back")
-    if (now := folder_hash(local)) != was:
-        raise RunError(
-            f"the checkpoint {name} is not what {run.path} started from: its hash was {was[:12]} and is {now[:12]}",
-            "put the weights back as they were",
-        )
-
-
-def _refuse_other_data(run: Run, facts: Mapping[str, Any], prepared: Prepared) -> None:
-    was, now = facts["data"]["fingerprint"], prepared.panel.fingerprint
-    again = f"put it back; to run on today's data: tsfm {facts['command']} {facts['model']} --config {run.config_path}"
-    if was != now:
-        changed = changed_files(run, prepared.panel.provenance)
-        why = f"changed: {listing(changed)}" if changed else "its files are the same, or not known, and read otherwise"
-        raise RunError(
-            f"the data of {run.path} is not what it was: its fingerprint was {was[:12]} and is {now[:12]} ({why})",
-            again,
-        )
-    was, now = facts["split"]["digest"], prepared.split.digest
-    if was != now:
-        raise RunError(
-            f"the split of {run.path} is not what it was: its digest was {was[:12]} and is {now[:12]}",
-            "the data is the same: go back to the version of tsfm-core that run.json names",
-        )
 
 
 def _own_files(run: Run, facts: Mapping[str, Any]) -> Iterator[Compared]:

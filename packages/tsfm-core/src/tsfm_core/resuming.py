@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 import yaml
 
 from tsfm_core.config.resolve import Resolved, read_config
-from tsfm_core.errors import ConfigError, RunError, TsfmError, listing
-from tsfm_core.owner import this_process
-from tsfm_core.pipeline import Ready, carry_out, make_ready
+from tsfm_core.environment import environment
+from tsfm_core.errors import ConfigError, RunError, listing
+from tsfm_core.owner import OPEN, is_elsewhere, this_process
+from tsfm_core.pipeline import carry_out, make_ready
 from tsfm_core.progress import Progress, quiet
 from tsfm_core.run import Run
 from tsfm_core.stopping import stoppable
+from tsfm_core.unchanged import refuse_other_checkpoint, refuse_other_data
 
 __all__ = ["refuse_other_config", "resume"]
 
@@ -24,20 +25,22 @@ def resume(run: Run, argv: Sequence[str] = (), take_over: bool = False, progress
     """Carry out what is left of a run: training from its last checkpoint, then all that comes after it.
 
     :param take_over: also a run that another machine seems to be at: its process cannot be seen from here.
-    :raises RunError: for a run that is completed or still running.
-    :raises TsfmError: where data, split or checkpoint are not what the run began with.
+    :raises RunError: for a run that is completed or still running, or whose data, split or starting checkpoint are not
+        what it began with.
     """
     with stoppable(), run.claimed() as claim:
         facts = run.facts
         _refuse_status(run, facts, take_over)
         resolved = read_config(run.config_path)
         command: str = facts["command"]
+        refuse_other_checkpoint(run, facts, resolved)
         ready = make_ready(facts["model"], resolved, command, from_run=facts["parent"] is not None)
-        _refuse_other_data(run, facts, ready)
+        refuse_other_data(run, facts, ready.prepared)
         for left in (*run.path.glob(".*.tmp"), *run.checkpoints.glob(".*.tmp")):
             if left.is_file():
                 left.unlink()
         since = {"at": datetime.now().isoformat(timespec="seconds"), "argv": resolved.hidden(argv)}
+        since["environment"] = environment(ready.loaded.backend.package)  # other versions may give other bits
         run.update(owner=this_process(), error=None, resumed=[*facts.get("resumed", []), since])
         run.log("resumed")
         carry_out(run, ready, claim, progress, resume=True)
@@ -67,25 +70,13 @@ def _refuse_status(run: Run, facts: dict[str, Any], take_over: bool) -> None:
     status, owner = run.status, facts["owner"]
     if status == "completed":
         raise RunError(f"{run.path} is completed: there is nothing left to do", "start a new run")
-    if status in ("created", "running") and owner["host"] != socket.gethostname() and not take_over:
+    if status in OPEN and not is_elsewhere(owner):
+        raise RunError(f"{run.path} is being carried out by process {owner['pid']}", "wait for it")
+    if status in OPEN and not take_over:
         raise RunError(
             f"{run.path} is {status} on {owner['host']}, whose processes cannot be seen from here",
-            "if process " + str(owner["pid"]) + " there is gone, add --take-over",
+            f"if process {owner['pid']} there is gone, add --take-over",
         )
-    if status in ("created", "running") and owner["host"] == socket.gethostname():
-        raise RunError(f"{run.path} is being carried out by process {owner['pid']}", "wait for it")
-
-
-def _refuse_other_data(run: Run, facts: dict[str, Any], ready: Ready) -> None:
-    panel, split = ready.prepared.panel, ready.prepared.split
-    if panel.fingerprint != facts["data"]["fingerprint"]:
-        raise TsfmError(
-            f"the data of {run.path} has changed: its fingerprint was {facts['data']['fingerprint'][:12]} and is "
-            f"{panel.fingerprint[:12]}",
-            "put the data back, or start a new run",
-        )
-    if split.digest != facts["split"]["digest"]:
-        raise TsfmError(f"the split of {run.path} is another one now", "start a new run")
 
 
 def _differing(one: Any, other: Any, above: str = "") -> set[str]:

@@ -113,7 +113,7 @@ class _Follower(threading.Thread):
             self._end("failed" if status == "failed" else "interrupted", {}, ())
 
     def _open(self, tracker: Tracker) -> None:
-        path = self._run.path
+        path = self._run.path.absolute()
         described = TrackedRun(
             name=path.name,
             group="/".join(path.parts[-3:-1]),
