@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 import yaml
 from smallkit import CHRONOS, COMMON, TTM
 
@@ -33,9 +34,15 @@ MODELS = {
 
 
 def settings(model: str, **training: Any) -> dict[str, Any]:
+    """Return a configuration; what a training goes on from is kept."""
     data = COMMON["data"] | {"stride": 16, "items": ["sim_01"]}
     evaluation = COMMON["evaluation"] | {"baselines": ["naive", "linear"]}
-    given = {"data": data, "evaluation": evaluation, "model": MODELS[model], "training": TRAINING | training}
+    given = {
+        "data": data,
+        "evaluation": evaluation,
+        "model": MODELS[model],
+        "training": TRAINING | {"keep_optimizer": True} | training,
+    }
     return COMMON | given
 
 
@@ -73,6 +80,8 @@ def test_two_processes_equal_one(model: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(shared.metrics["sets"][name]["overall"]["rmse"], one["overall"]["rmse"], rtol=1e-4)
     assert shared.metrics["baselines"].keys() == {"naive", "linear"}
     assert shared.metrics["baselines"] == alone.metrics["baselines"]
+    drawn = [torch.load(shared.checkpoints / "last" / "trainer" / f"generators_{at}.pt")["cpu"] for at in (0, 1)]
+    assert not torch.equal(*drawn)  # each process draws a dropout of its own
     states = sorted(path.name for path in shared.checkpoints.iterdir())
     assert states == sorted(path.name for path in alone.checkpoints.iterdir())
 

@@ -10,16 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from smallkit import TTM
 
 SECRET = "quite-secret-folder"
-SMALL = {
-    "patch_length": 16,
-    "d_model": 16,
-    "num_layers": 1,
-    "decoder_d_model": 16,
-    "decoder_num_layers": 1,
-    "adaptive_patching_levels": 0,
-}
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +82,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyP
 def training(config: dict[str, Any]) -> dict[str, Any]:
     """Return the same with a network that is trained for six steps, and every tracker."""
     more = {"strategy": "from_scratch", "max_steps": 6, "batch_size": 16, "save_every": 3}
-    return config | {"model": SMALL, "training": more, "tracking": ["tensorboard", "mlflow", "wandb"]}
+    return config | {"model": TTM, "training": more, "tracking": ["tensorboard", "mlflow", "wandb"]}
 
 
 @pytest.fixture(scope="session")

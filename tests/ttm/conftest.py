@@ -10,17 +10,9 @@ from typing import Any
 
 import pytest
 from modelkit import Kit
+from smallkit import TTM
 
 import tsfm_ttm
-
-SMALL = {
-    "patch_length": 16,
-    "d_model": 16,
-    "num_layers": 1,
-    "decoder_d_model": 16,
-    "decoder_num_layers": 1,
-    "adaptive_patching_levels": 0,
-}
 
 
 @pytest.fixture
@@ -31,7 +23,7 @@ def kit(tmp_path: Path) -> Kit:
 @pytest.fixture
 def small() -> dict[str, Any]:
     """Sizes of a network that trains in a blink, without dropout."""
-    return SMALL | {"dropout": 0.0, "head_dropout": 0.0}
+    return TTM | {"dropout": 0.0, "head_dropout": 0.0}
 
 
 @pytest.fixture

@@ -116,6 +116,8 @@ def _train(
             show=show,
             stop=stop,
         )
+        if not first:
+            torch.manual_seed(job.runtime.seed + loader.rank)  # Trainer has seeded all alike: no two draw one dropout
         if over < steps and not choice.is_enough:
             with _compiling(training.torch_compile):
                 trainer.train(resume_from_checkpoint=str(state) if state else None)

@@ -15,7 +15,7 @@ from tsfm_ttm.model import network_inputs
 from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.skip import LinearSkip
 
-__all__ = ["fit_skip"]
+__all__ = ["Sums", "best_of", "fit_skip", "sums_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,21 +39,21 @@ def fit_skip(skip: LinearSkip, windows: TrainingWindows, scaler: Scaler, seed: i
     rows = np.arange(count) if count <= _ENOUGH else np.sort(shuffled(np.arange(_ENOUGH), count, seed, 0))
     items = np.unique(windows.take(rows).item_id.astype(str), return_inverse=True)[1]
     parts = items % _PARTS if items.any() else np.arange(len(rows)) * _PARTS // len(rows)
-    sums = [_sums(skip, windows, rows[parts == part], scaler) for part in np.unique(parts)]
+    sums = [sums_of(skip, windows, rows[parts == part], scaler) for part in np.unique(parts)]
     sums = [one for one in sums if one.count]
     if not sums:
         raise DataError(
             "model.linear_skip is fitted to windows whose whole truth was observed, and there is none",
             "set model.linear_skip to false",
         )
-    weights, gate = _best(sums)
+    weights, gate = best_of(sums)
     device = skip.weights.device
     skip.weights.copy_(torch.from_numpy(weights).to(device))
     skip.gate.copy_(torch.from_numpy(gate).to(device))
 
 
 @dataclass(frozen=True)
-class _Sums:
+class Sums:
     """Sums over windows of products of features X ``[F]``, the network's forecast Z and the truth Y ``[H]``.
 
     Z and Y are relative to the last reading.
@@ -69,6 +69,7 @@ class _Sums:
 
     @classmethod
     def of(cls, features: Floats, forecast: Floats, truth: Floats) -> Self:
+        """Return the sums over the rows of X, Z and Y."""
         return cls(
             len(features),
             features.T @ features,
@@ -79,8 +80,8 @@ class _Sums:
             (truth**2).sum(axis=0),
         )
 
-    def __add__(self, other: _Sums) -> _Sums:
-        return _Sums(*(one + two for one, two in zip(vars(self).values(), vars(other).values(), strict=True)))
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(one + two for one, two in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     def solve(self, penalty: float) -> tuple[Floats, Floats]:
         """Return weights ``[F, H]`` and gate ``[H]``: each step sees the network's forecast of that step alone.
@@ -101,7 +102,8 @@ class _Sums:
         return np.asarray(own + 2 * cross)
 
 
-def _best(sums: list[_Sums]) -> tuple[Floats, Floats]:
+def best_of(sums: list[Sums]) -> tuple[Floats, Floats]:
+    """Return weights ``[F, H]`` and gate ``[H]``: each step has the penalty with the least error on parts left out."""
     total = sum(sums[1:], sums[0])
     solutions = [total.solve(penalty) for penalty in _PENALTIES]
     if len(sums) == 1:
@@ -117,9 +119,10 @@ def _best(sums: list[_Sums]) -> tuple[Floats, Floats]:
     return weights[chosen, :, steps].T, gates[chosen, steps]
 
 
-def _sums(skip: LinearSkip, windows: TrainingWindows, rows: npt.NDArray[np.int64], scaler: Scaler) -> _Sums:
+def sums_of(skip: LinearSkip, windows: TrainingWindows, rows: npt.NDArray[np.int64], scaler: Scaler) -> Sums:
+    """Return the sums over the windows at ``rows`` whose whole truth was observed."""
     features, horizon = skip.weights.shape
-    total = _Sums.of(np.zeros((0, features)), np.zeros((0, horizon)), np.zeros((0, horizon)))
+    total = Sums.of(np.zeros((0, features)), np.zeros((0, horizon)), np.zeros((0, horizon)))
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
         truth = scaler.standardise(windows.truth(some)[..., None], slice(0, 1))[..., 0]
@@ -134,5 +137,5 @@ def _sums(skip: LinearSkip, windows: TrainingWindows, rows: npt.NDArray[np.int64
             described = skip.features(past, observed, batch.get("future_values"))
         last = past[:, -1:, 0].cpu().double().numpy()
         forecast = output.prediction_outputs[..., 0].cpu().double().numpy() - last
-        total += _Sums.of(described.cpu().double().numpy(), forecast, truth[whole].astype(np.float64) - last)
+        total += Sums.of(described.cpu().double().numpy(), forecast, truth[whole].astype(np.float64) - last)
     return total
