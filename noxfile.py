@@ -190,6 +190,7 @@ def bench(session: nox.Session) -> None:
         "ttm_training",
         "ttm_backtest",
         "head",
+        "recipe",
         "chronos_backtest",
         "panel_scale",
         "metrics",
