@@ -3,7 +3,9 @@
 The package simglucose (UVa/Padova 2008; 10 adults, 10 adolescents, 10 children) gives physiology and sensor; it is
 driven minute by minute and not changed. :mod:`tsfm_glucose.simulation` says what life is added around it. A person's
 rows depend on the seed, the days and the person alone, not on how many others are asked for; adults of seed 1 over 14
-days are the bundled ``simglucose_adult``.
+days are the bundled ``simglucose_adult``. The cohort ``population`` is of other people: as many as are asked for, with
+bodies between those of the package, pumps, closed loops or injections, exercise, illness and worse sensors
+(:mod:`tsfm_glucose.population`); the package gives their parameters alone, which is a thousand times quicker.
 
 The stamps are placeholders with a true time of day. A slot holds the reading at its stamp, and the doses and meals
 from there on, decided on readings up to it. ``carbs_g`` is what was logged; ``carbs_eaten_g`` is the hidden truth.
@@ -26,6 +28,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tsfm_core import Channel, DataError, Dataset, Section, Source
+from tsfm_glucose import population
 from tsfm_glucose.simulation import BURN_IN, DAY, draw_person, physiology, plan_meals, sensor_gaps, shown
 from tsfm_glucose.sources.tables import COLUMNS, offered
 
@@ -51,11 +54,18 @@ _EACH = 10  # people in a cohort
 class Options(Section):
     """``data.options``: who is simulated, and for how long."""
 
-    n: int = Field(default=10, ge=1, le=30, description="virtual people; 10 in each cohort, 30 in all")
+    n: int = Field(
+        default=10,
+        ge=1,
+        le=100_000,
+        description="virtual people; at most 10 in a cohort, 30 in all; any number in population",
+    )
     days: int = Field(default=14, ge=1, le=366, description="days of each person")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything that is drawn")
-    cohort: Literal["adult", "adolescent", "child", "all"] = Field(
-        default="adult", description="who; all: adults, adolescents and children in turn"
+    cohort: Literal["adult", "adolescent", "child", "all", "population"] = Field(
+        default="adult",
+        description="who; all: adults, adolescents and children in turn; population: people between and beyond "
+        "them, with pumps, closed loops or injections, exercise, illness and sensors of 5 or 15 min",
     )
     start: date = Field(default=date(2001, 1, 1), description="placeholder for the first day; weekends follow it")
 
@@ -64,15 +74,32 @@ def _read(source: Source) -> Iterator[pa.RecordBatch]:
     options = source.options or Options()
     if source.path is not None:
         raise DataError(f"simglucose simulates its people; data.path says {source.path}", "leave data.path out")
-    for name in _people(options):
-        values = simulate(name, options.seed, options.days, options.start.weekday())
-        stamps = np.datetime64(options.start, "us") + np.arange(len(values)) * np.timedelta64(5, "m")
-        batch = {
-            "item_id": pa.array([name.replace("#0", "_")] * len(values)),
-            "timestamp": pa.array(stamps),
-            **{one: pa.array(column, from_pandas=True) for one, column in zip(VALUES, values.T, strict=True)},
-        }
+    for item, values in _simulated(options):
+        stamps = np.datetime64(options.start, "us") + np.arange(options.days * DAY) * np.timedelta64(5, "m")
+        batch = {"item_id": pa.array([item] * len(stamps)), "timestamp": pa.array(stamps)}
+        batch |= {one: pa.array(column, from_pandas=True) for one, column in values.items()}
         yield pa.RecordBatch.from_pydict({one: column for one, column in batch.items() if one in source.columns})
+
+
+def _simulated(options: Options) -> Iterator[tuple[str, dict[str, npt.NDArray[Any]]]]:
+    """Yield the name of each person and the values by column."""
+    weekday = options.start.weekday()
+    if options.cohort != "population":
+        nothing = np.full(options.days * DAY, np.nan)
+        for name in _people(options):
+            values = simulate(name, options.seed, options.days, weekday)
+            yield name.replace("#0", "_"), {"basal_u": nothing, **dict(zip(VALUES, values.T, strict=True))}
+        return
+    number = 0
+    for block in population.simulate_blocks(options.n, options.seed, options.days, weekday, _tables(_simulator())):
+        for values in block:
+            number += 1
+            yield f"virtual_{number:05d}", dict(zip(population.VALUES, values.T, strict=True))
+
+
+def _tables(simulator: SimpleNamespace) -> dict[str, Any]:
+    """Return the package's tables by the name of the body: parameters, and the ratios CR and CF of its controller."""
+    return {name: pd.read_csv(getattr(simulator, name)).set_index("Name") for name in ("bodies", "advice")}
 
 
 def _people(options: Options) -> Sequence[str]:
@@ -155,9 +182,10 @@ def _simulator() -> SimpleNamespace:
 
 def _parameters(simulator: SimpleNamespace, name: str) -> tuple[SimpleNamespace, npt.NDArray[np.float64], Any]:
     """Return a body's parameters, its steady state, and the ratios CR and CF of the simulator's own controller."""
-    row: Any = pd.read_csv(simulator.bodies).set_index("Name", drop=False).loc[name]
-    usual = SimpleNamespace(**{key: value if key == "Name" else float(value) for key, value in row.items()})
-    return usual, row.iloc[2:15].to_numpy(float), pd.read_csv(simulator.advice).set_index("Name").loc[name]
+    tables = _tables(simulator)
+    row = tables["bodies"].loc[name]
+    usual = SimpleNamespace(Name=name, **{key: float(value) for key, value in row.items()})
+    return usual, row.iloc[1:14].to_numpy(float), tables["advice"].loc[name]
 
 
 def _version() -> str | None:
@@ -173,7 +201,7 @@ def _files(path: Path | None) -> Sequence[Path]:
 
 DATASET = Dataset(
     name="simglucose",
-    summary="SYNTHETIC: up to 30 virtual people with type 1 diabetes, simulated when asked for: about 1 s a day",
+    summary="SYNTHETIC: virtual people with type 1 diabetes, simulated when asked for",
     licence="Apache-2.0; simulated by simglucose (MIT)",
     read=_read,
     columns=COLUMNS,
@@ -182,10 +210,11 @@ DATASET = Dataset(
     freq="5min",
     synthetic=True,
     origin="simulated here: the UVa/Padova model of 2008 in the package simglucose",
-    channels={**offered("bolus_u", "basal_u_per_h", "carbs_g"), "carbs_eaten_g": Channel("amount", "g")},
+    channels={**offered("bolus_u", "basal_u_per_h", "basal_u", "carbs_g"), "carbs_eaten_g": Channel("amount", "g")},
     clock="time_of_day",
     # nothing is read: what the rows depend on beside data.options is this module and the simulator
-    version=f"1, simglucose {_version() or 'not installed'}",
+    version=f"2, simglucose {_version() or 'not installed'}",
     files=_files,
     options_schema=Options,
+    rules={"mixed_freq": "keep"},  # some people of a population wear sensors that read every 15 min
 )
