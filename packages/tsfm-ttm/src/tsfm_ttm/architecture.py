@@ -13,13 +13,16 @@ __all__ = ["overrides", "random_architecture", "task_fields"]
 
 _DROPOUTS = ("dropout", "head_dropout")
 
+#: Keys of ``model:`` that are no fields of granite's.
+_OURS = {"linear_skip", "quantile_head"}
+
 
 def random_architecture(config: TtmConfig, task: Task) -> dict[str, Any]:
     """Return granite's fields for a network with random weights.
 
     :raises ConfigError: for sizes that do not divide.
     """
-    given = {key: value for key, value in config.model_dump(exclude={"linear_skip"}).items() if value is not None}
+    given = {key: value for key, value in config.model_dump(exclude=_OURS).items() if value is not None}
     fields = {**DEFAULTS, **given}
     patch = fields.setdefault("patch_length", _longest_patch(task.context_length))
     if patch >= task.context_length or task.context_length % patch:
@@ -46,16 +49,17 @@ def overrides(config: TtmConfig, existing: Mapping[str, Any], name: str, trains:
 
     :raises ConfigError: for a key that says something else than the checkpoint has, and that may not change.
     """
-    return check_sizes(config.model_dump(exclude={"linear_skip"}), existing, name, _DROPOUTS if trains else ())
+    return check_sizes(config.model_dump(exclude=_OURS), existing, name, _DROPOUTS if trains else ())
 
 
-def task_fields(task: Task, prediction_length: int) -> dict[str, Any]:
+def task_fields(task: Task, prediction_length: int, quantile_head: str | None) -> dict[str, Any]:
     """Return the fields that follow from the task.
 
     The target is channel 0, then the past covariates, then the known ones. Past covariates are read by the decoder's
     channel mixing alone, the future of known ones by forecast channel mixing alone; without them granite ignores both.
 
     :param prediction_length: steps that the head gives; those beyond the task's are cut off.
+    :param quantile_head: granite knows its own alone: of a network with the other one it builds the point forecast.
     """
     channels = len(task.channels)
     known = list(range(channels - len(task.known_covariates), channels))
@@ -66,7 +70,8 @@ def task_fields(task: Task, prediction_length: int) -> dict[str, Any]:
         "enable_forecast_channel_mixing": bool(known),
         "decoder_mode": "mix_channel" if channels > 1 else "common_channel",
         "prediction_filter_length": task.prediction_length if task.prediction_length < prediction_length else None,
-        "multi_quantile_head": bool(task.quantile_levels),
+        "multi_quantile_head": quantile_head == "granite",
+        "quantile_head": quantile_head,
         "light_mode": True,  # hidden states would be kept for nobody
     }
     return fields | ({"quantile_levels": list(task.quantile_levels)} if task.quantile_levels else {})

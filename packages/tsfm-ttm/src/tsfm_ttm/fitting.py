@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tsfm_core import CapabilityError, Task
+from tsfm_core import CapabilityError, ConfigError, Task
 from tsfm_ttm.checkpoint import Checkpoint, Training
 
-__all__ = ["check_blocks", "check_checkpoint", "check_levels", "check_skip"]
+__all__ = ["check_blocks", "check_checkpoint", "check_levels", "check_skip", "choose_quantile_head"]
 
 _R2 = "ibm-granite/granite-timeseries-ttm-r2"
 _TRAIN = "set training.strategy to full"
 
 
-def check_levels(task: Task) -> None:
-    """Check that granite's quantile head can give ``task.quantile_levels``.
+def choose_quantile_head(wanted: str | None, task: Task, checkpoint: Checkpoint | None) -> str | None:
+    """Return the quantile head of a network: its checkpoint's, else what is wanted, else ``steps``; None: a point.
+
+    :param wanted: ``model.quantile_head``.
+    :raises ConfigError: for a head that is wanted where there is another one, or no quantile.
+    :raises CapabilityError: for levels that the head cannot give.
+    """
+    if not task.quantile_levels:
+        if wanted:
+            raise ConfigError(
+                f"model.quantile_head is {wanted}, and task.quantile_levels is []",
+                "leave model.quantile_head out, or name the levels",
+            )
+        return None
+    own = _own_head(checkpoint.config) if checkpoint else None
+    if checkpoint and own and wanted and own != wanted:
+        raise ConfigError(
+            f"model.quantile_head is {wanted}, and {checkpoint.name} has the quantile head {own}",
+            "leave model.quantile_head out, or set training.strategy to from_scratch",
+        )
+    head = own or wanted or "steps"
+    check_levels(task, head)
+    return head
+
+
+def check_levels(task: Task, head: str) -> None:
+    """Check that a quantile head can give ``task.quantile_levels``.
+
+    Both need 0.5, which is the network's point forecast; granite's own needs as many levels below it as above.
 
     :raises CapabilityError: saying which levels it can give.
     """
     levels = task.quantile_levels
-    if not levels:
-        return
-    if 0.5 not in levels or levels.index(0.5) != len(levels) // 2 or not len(levels) % 2:
+    even = head == "granite"
+    if 0.5 not in levels or (even and len(levels) != 2 * levels.index(0.5) + 1):
+        also = " and as many below as above" if even else ""
         raise CapabilityError(
-            f"ttm's quantile head cannot give the levels {_shown(levels)}: it needs 0.5 and as many below as above",
+            f"the quantile head {head} cannot give the levels {_shown(levels)}: it needs 0.5{also}",
             "choose such levels, for instance [0.1, 0.5, 0.9]",
         )
-    if task.prediction_length == 1:
+    if even and task.prediction_length == 1:
         raise CapabilityError(
-            "ttm's quantile head cannot learn a single step, and task.prediction_length is 1",
+            "the quantile head granite cannot learn a single step, and task.prediction_length is 1",
             "set task.prediction_length to 2 or more, or task.quantile_levels to []",
         )
 
@@ -161,7 +188,7 @@ def _check_channels(checkpoint: Checkpoint, training: Training, task: Task, trai
 
 def _check_quantiles(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
     name, asked = checkpoint.name, task.quantile_levels
-    if checkpoint.config.get("multi_quantile_head"):
+    if _own_head(checkpoint.config):
         levels = tuple(sorted(checkpoint.config.get("quantile_levels") or ()))
         if levels != asked:
             raise CapabilityError(
@@ -173,6 +200,13 @@ def _check_quantiles(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
             f"{name} gives point forecasts only, and task.quantile_levels asks for {_shown(asked)}",
             f"{_TRAIN}, or task.quantile_levels to []",
         )
+
+
+def _own_head(config: Mapping[str, Any]) -> str | None:
+    """Return the quantile head of a checkpoint, or None."""
+    if config.get("multi_quantile_head"):
+        return "granite"
+    return "steps" if config.get("quantile_head") == "steps" else None
 
 
 def _shown(value: Any) -> str:

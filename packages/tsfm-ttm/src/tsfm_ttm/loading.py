@@ -8,7 +8,7 @@ from tsfm_core import ConfigError, Runtime, Task
 from tsfm_torch import choose_device, merge_adapters, open_adapters, require_peft
 from tsfm_ttm.architecture import overrides, random_architecture, task_fields
 from tsfm_ttm.checkpoint import Checkpoint, open_checkpoint
-from tsfm_ttm.fitting import check_blocks, check_checkpoint, check_levels, check_skip
+from tsfm_ttm.fitting import check_blocks, check_checkpoint, check_skip, choose_quantile_head
 from tsfm_ttm.model import Ttm
 from tsfm_ttm.network import build, load_weights
 from tsfm_ttm.scaling import Scaler
@@ -27,7 +27,6 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
     :raises CapabilityError: for what the checkpoint, granite's heads or this machine cannot do.
     :raises ConfigError: for a checkpoint that is not there, or keys that do not go together.
     """
-    check_levels(task)
     if config.linear_skip and runtime.strategy not in ("full", "zero_shot"):
         raise ConfigError(
             "model.linear_skip stands beside a checkpoint that is trained by full, "
@@ -41,16 +40,18 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
     if runtime.strategy == "lora":
         require_peft()
     if checkpoint is None:
-        fields = random_architecture(config, task)
-        network = build(fields | task_fields(task, task.prediction_length), runtime.seed)
+        head = choose_quantile_head(config.quantile_head, task, None)
+        fields = random_architecture(config, task) | task_fields(task, task.prediction_length, head)
+        network = build(fields, runtime.seed)
     else:
         trains = runtime.strategy != "zero_shot"
         found = open_checkpoint(checkpoint, task)
         skips = check_skip(found, bool(config.linear_skip), trains)
         own = task if not skips else task.model_copy(update={"past_covariates": (), "known_covariates": ()})
         check_checkpoint(found, task if found.linear_skip else own, trains)
+        head = choose_quantile_head(config.quantile_head, task, found)
         changed = overrides(config, found.config, checkpoint, trains)
-        fields = {**found.config, **changed, **task_fields(own, found.config["prediction_length"])}
+        fields = {**found.config, **changed, **task_fields(own, found.config["prediction_length"], head)}
         network = build(fields, runtime.seed)
         added = load_weights(network, found.directory, checkpoint)
         if skips:

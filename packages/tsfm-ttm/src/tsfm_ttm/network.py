@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from tsfm_core import CapabilityError
 from tsfm_ttm.checkpoint import CONFIG, WEIGHTS
 from tsfm_ttm.granite import tinytimemixer
+from tsfm_ttm.quantiles import add_steps_head
 from tsfm_ttm.skip import LinearSkip
 
 __all__ = ["build", "load_weights", "read_weights", "save", "save_config"]
@@ -29,7 +30,10 @@ def build(fields: Mapping[str, Any], seed: int) -> Any:
     granite = tinytimemixer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return granite.TinyTimeMixerForPrediction(granite.TinyTimeMixerConfig(**fields)).eval()
+        network = granite.TinyTimeMixerForPrediction(granite.TinyTimeMixerConfig(**fields))
+        if fields.get("quantile_head") == "steps":
+            add_steps_head(network)
+        return network.eval()
 
 
 def load_weights(network: Any, directory: Path, name: str) -> tuple[str, ...]:

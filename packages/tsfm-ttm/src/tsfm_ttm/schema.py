@@ -54,6 +54,12 @@ class TtmConfig(Section):
     )
     dropout: float | None = _dropout("dropout", "the backbone")
     head_dropout: float | None = _dropout("head_dropout", "decoder and head")
+    quantile_head: Literal["granite", "steps"] | None = Field(
+        default=None,
+        description="what makes quantiles of the point forecast. steps: a width of its own for each level and step, "
+        "from the decoder's features and the window's deviation; granite: widths from the shape of the point forecast. "
+        "A checkpoint keeps the head that it has; default steps from_scratch, and where a checkpoint gets its first",
+    )
     linear_skip: bool | None = Field(
         default=None,
         description="a ridge map of readings and covariates beside the network, which is then given the target alone; "

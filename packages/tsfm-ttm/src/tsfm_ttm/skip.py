@@ -40,6 +40,7 @@ class LinearSkip(nn.Module):
         self.network = network
         past, known = len(task.past_covariates), len(task.known_covariates)
         self._past = past
+        self._median = task.quantile_levels.index(0.5) if task.quantile_levels else 0
         means = min(_MEANS, max(1, task.context_length // _MEANS))
         self._means = means, min(_MEANS, task.prediction_length)
         count = task.context_length + 1 + past * (means + 1) + known * self._means[1]
@@ -59,12 +60,23 @@ class LinearSkip(nn.Module):
         )
         last = past_values[:, -1:, 0]
         map_ = self.features(past_values, past_observed_mask, future_values) @ self.weights
-        point = output.prediction_outputs[..., 0]
+        point = self.point(output)
         shift = (map_ + (self.gate - 1) * (point - last))[..., None]
         output.prediction_outputs = output.prediction_outputs + shift
         if output.quantile_outputs is not None:
             output.quantile_outputs = output.quantile_outputs + shift[:, None]
         return output
+
+    def point(self, output: Any) -> Tensor:
+        """Return the network's point forecast ``[B, H]``, the 0.5 quantile where it gives quantiles.
+
+        Granite calls the middle one of the levels its prediction, whichever that is.
+        """
+        if output.quantile_outputs is None:
+            point: Tensor = output.prediction_outputs[..., 0]
+            return point
+        median: Tensor = output.quantile_outputs[:, self._median, :, 0]
+        return median
 
     def features(self, past: Tensor, observed: Tensor, future: Tensor | None) -> Tensor:
         """Return ``[B, F]``: readings before the last relative to it, the last, 1, and the covariates' means."""

@@ -136,6 +136,6 @@ def sums_of(skip: LinearSkip, windows: TrainingWindows, rows: npt.NDArray[np.int
             output = skip.network(past_values=past[..., :1], past_observed_mask=observed[..., :1], return_loss=False)
             described = skip.features(past, observed, batch.get("future_values"))
         last = past[:, -1:, 0].cpu().double().numpy()
-        forecast = output.prediction_outputs[..., 0].cpu().double().numpy() - last
+        forecast = skip.point(output).cpu().double().numpy() - last
         total += Sums.of(described.cpu().double().numpy(), forecast, truth[whole].astype(np.float64) - last)
     return total

@@ -33,8 +33,9 @@ from tsfm_ttm.solving import fit_skip
 
 __all__ = ["ADAPTER_TARGETS", "train"]
 
-#: Layers that get an adapter by default: every linear one of a published network; fewer learnt less.
-ADAPTER_TARGETS = ("fc1", "fc2", "attn_layer", "patcher", "adapter", "base_forecast_block")
+#: Layers that get an adapter by default: every linear one of a published network, and of its
+#: quantile head; fewer learnt less.
+ADAPTER_TARGETS = ("fc1", "fc2", "attn_layer", "patcher", "adapter", "base_forecast_block", "hidden", "widths")
 
 #: The part of granite's network that its own examples freeze: all but decoder and head.
 _BACKBONE = "backbone"
