@@ -78,8 +78,8 @@ class Kit:
         return self.hooks.predict(model=model, data=data, task=windows.task)
 
     def values(self, model: Any, windows: TrainingWindows) -> np.ndarray:
-        """Return the mean, or the quantiles where there is none."""
+        """Return the quantiles, or the mean where there are none."""
         forecasts = self.predict(model, windows)
-        values = forecasts.mean if forecasts.mean is not None else forecasts.quantiles
+        values = forecasts.quantiles if forecasts.quantiles is not None else forecasts.mean
         assert values is not None
         return values

@@ -15,6 +15,7 @@ import torch
 
 from tsfm_core import fill_context
 from tsfm_core.data.cutoffs import Cutoffs
+from tsfm_ttm.forecasting import mean_weights
 
 
 def golden() -> np.ndarray:
@@ -112,12 +113,26 @@ def test_the_real_network_does_not_depend_on_the_chunking(kit: Any, real_weights
     np.testing.assert_array_equal(kit.values(model, windows.take(slice(149, 150)))[0], whole[149])
 
 
-def test_quantiles_ascend_and_there_is_no_mean(kit: Any, small: dict[str, Any]) -> None:
-    task = kit.task(quantile_levels=(0.05, 0.5, 0.8))
+def test_quantiles_ascend_and_have_a_mean(kit: Any, small: dict[str, Any]) -> None:
+    """The integral of the quantile function by the trapezoid rule, on a grid that holds the corners."""
+    levels = (0.05, 0.5, 0.8)
+    task = kit.task(quantile_levels=levels)
     forecasts = kit.predict(kit.load(task, **small), kit.windows(task))
-    assert forecasts.mean is None
     assert forecasts.quantiles.shape[1:] == (3, 12)
     assert (np.diff(forecasts.quantiles, axis=1) > 0).all()
+    grid = np.linspace(0, 1, 101)
+    for window, step in ((0, 0), (7, 5), (30, 11)):
+        function = np.interp(grid, levels, forecasts.quantiles[window, :, step])
+        assert forecasts.mean[window, step] == pytest.approx(np.trapezoid(function, grid), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("levels", "weights"),
+    [((0.5,), [1.0]), ((0.1, 0.5, 0.9), [0.3, 0.4, 0.3]), ((0.2, 0.4, 0.5), [0.3, 0.15, 0.55])],
+)
+def test_what_each_quantile_counts_in_the_mean(levels: tuple[float, ...], weights: list[float]) -> None:
+    """0.3: the level 0.1 itself, and half the way to 0.5."""
+    np.testing.assert_allclose(mean_weights(levels), weights, rtol=1e-6)
 
 
 def test_the_future_of_a_past_covariate_cannot_move_a_forecast(kit: Any, small: dict[str, Any]) -> None:

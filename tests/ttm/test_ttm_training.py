@@ -97,6 +97,18 @@ def test_the_checkpoint_is_granites_own(kit: Any, small: dict[str, Any]) -> None
     np.testing.assert_array_equal(model.scaler.target(forecast), kit.values(model, windows)[:32])
 
 
+@pytest.mark.parametrize("levels", [(), (0.1, 0.5, 0.7)])
+def test_validation_judges_the_mean(kit: Any, small: dict[str, Any], levels: tuple[float, ...]) -> None:
+    task = kit.task(quantile_levels=levels)
+    windows = kit.windows(task)
+    parts = windows.take(slice(0, 200)), windows.take(slice(200, None))
+    model = kit.train(kit.load(task, **small), parts[0], validation=parts[1])
+    lines = (kit.folder / "run" / "training.jsonl").read_text().splitlines()
+    judged = min(line["validation"]["rmse"] for line in map(json.loads, lines) if "validation" in line)
+    error = kit.predict(model, parts[1]).mean - parts[1].truth(slice(None))
+    assert judged == pytest.approx(np.sqrt(np.square(error, dtype=np.float64).mean()), rel=1e-4)
+
+
 def test_the_same_seed_gives_the_same_bits(kit: Any, small: dict[str, Any]) -> None:
     task = kit.task()
     windows = kit.windows(task)

@@ -1,21 +1,25 @@
-"""Forecasts in batches of one size."""
+"""Forecasts in batches of one size, and what quantiles say of the mean."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from tsfm_core import Forecasts, Windows
 from tsfm_torch import fixed_batches
 from tsfm_ttm.model import Ttm, answer, network_inputs
 
-__all__ = ["forecast"]
+__all__ = ["forecast", "mean_weights"]
 
 
 def forecast(model: Ttm, windows: Windows) -> Forecasts:
     """Forecast every window, in order.
 
-    A network with a quantile head gives quantiles only: what granite calls its prediction is then the median.
+    A network with a quantile head gives quantiles and the mean that they stand for (:func:`mean_weights`); what granite
+    calls its prediction is then the median.
     """
     task, levels = model.task, len(model.task.quantile_levels)
     shape = (len(windows), levels, task.prediction_length) if levels else (len(windows), task.prediction_length)
@@ -27,4 +31,22 @@ def forecast(model: Ttm, windows: Windows) -> Forecasts:
             forecasts[done : done + kept] = answer(model.network, batch)[:kept].cpu().numpy()
             done += kept
     forecasts = model.scaler.target(forecasts)
-    return Forecasts.of(windows, quantiles=forecasts) if levels else Forecasts.of(windows, mean=forecasts)
+    if not levels:
+        return Forecasts.of(windows, mean=forecasts)
+    mean = np.zeros_like(forecasts[:, 0])
+    for at, weight in enumerate(mean_weights(task.quantile_levels)):  # a product would round by the number of windows
+        mean += weight * forecasts[:, at]
+    return Forecasts.of(windows, mean=mean, quantiles=forecasts)
+
+
+def mean_weights(levels: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Return what each quantile counts in the mean, ``[Q]``; the sum is 1.
+
+    The mean is the integral of the quantile function over the levels from 0 to 1, here linear between the levels and
+    constant beyond the outermost two. Of tails that go on, it sees nothing.
+
+    :param levels: ascending.
+    """
+    given = np.asarray(levels, np.float64)
+    weights: npt.NDArray[np.float32] = np.diff(np.r_[0.0, (given[1:] + given[:-1]) / 2, 1.0]).astype(np.float32)
+    return weights

@@ -23,6 +23,7 @@ from tsfm_torch import (
     save_adapters,
 )
 from tsfm_ttm.checkpoint import Training
+from tsfm_ttm.forecasting import mean_weights
 from tsfm_ttm.losses import point_loss, quantile_loss
 from tsfm_ttm.model import Ttm, answer, network_inputs
 from tsfm_ttm.network import read_weights, save, save_config
@@ -114,6 +115,7 @@ def _record(model: Ttm) -> Training:
 def _trainable(model: Ttm, loss: str, write: Callable[[Path], None], read: Callable[[Path], None]) -> Trainable:
     scaler, task = model.scaler, model.task
     levels = torch.tensor(task.quantile_levels, device=model.device)
+    weights = torch.from_numpy(mean_weights(task.quantile_levels)).to(model.device)
 
     def batch(windows: TrainingWindows, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         truth = scaler.standardise(windows.truth(rows)[..., None], slice(0, 1))[..., 0]
@@ -125,8 +127,8 @@ def _trainable(model: Ttm, loss: str, write: Callable[[Path], None], read: Calla
         return point_loss(loss, forecast, batch["truth"])
 
     def point(forecast: Tensor) -> Tensor:
-        middle = forecast[:, len(levels) // 2] if len(levels) else forecast
-        return middle * float(scaler.std[0]) + float(scaler.mean[0])
+        mean = (forecast * weights[:, None]).sum(dim=1) if len(levels) else forecast
+        return mean * float(scaler.std[0]) + float(scaler.mean[0])
 
     return Trainable(
         module=model.network,
