@@ -27,6 +27,7 @@ TSFM = (sys.executable, "-c", "from tsfm_core.cli import main; main()")
 
 #: 30 windows a step: 15 each; the last step of the epoch has fewer. Nothing is drawn but the order.
 TRAINING = {"strategy": "from_scratch", "max_steps": 12, "save_every": 4, "batch_size": 30, "learning_rate": 1e-3}
+AUGMENT = {"amplitude": 0.1, "level": 5.0, "noise": 3.0, "hide": 0.3, "thin": 0.2}
 MODELS = {
     "ttm": {**TTM, "dropout": 0.0, "head_dropout": 0.0},
     "chronos": {**CHRONOS, "dropout_rate": 0.0},
@@ -41,7 +42,7 @@ def settings(model: str, **training: Any) -> dict[str, Any]:
         "data": data,
         "evaluation": evaluation,
         "model": MODELS[model],
-        "training": TRAINING | {"keep_optimizer": True} | training,
+        "training": TRAINING | {"keep_optimizer": True} | ({"augment": AUGMENT} if model == "ttm" else {}) | training,
     }
     return COMMON | given
 

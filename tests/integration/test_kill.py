@@ -26,6 +26,7 @@ MOMENTS = int(os.environ.get("TSFM_CRASH_MOMENTS", "2"))
 DRAWN = random.Random(os.environ.get("TSFM_CRASH_SEED", time.time_ns()))
 
 TRAINING = {"max_steps": 24, "save_every": 4, "batch_size": 32, "learning_rate": 3e-3, "schedule": "cosine"}
+AUGMENT = {"amplitude": 0.1, "noise": 3.0, "shorten": 0.3, "hide": 0.3}
 STOPPING = {"early_stopping": {"patience": 6, "metric": "loss"}}
 
 
@@ -41,7 +42,8 @@ def story(name: str, base: Path) -> Story:
     """Return one of the trainings; ``base`` is a checkpoint of a small TTM."""
     scratch = TRAINING | STOPPING | {"strategy": "from_scratch"}
     if name == "ttm_full":
-        given = {"model": {"checkpoint": str(base)}, "training": scratch | {"strategy": "full"}}
+        training = scratch | {"strategy": "full", "augment": AUGMENT}
+        given = {"model": {"checkpoint": str(base)}, "training": training}
     elif name == "ttm_lora":
         given = {
             "model": {"checkpoint": str(base)},

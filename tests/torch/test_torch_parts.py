@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from tsfm_core import CapabilityError, ConfigError
-from tsfm_torch import Trainable, choose_device, fixed_batches, shuffled
+from tsfm_torch import Trainable, choose_device, fixed_batches, normals, shuffled, uniforms
 from tsfm_torch.batches import shuffled_batches
 from tsfm_torch.generators import generators, set_generators
 from tsfm_torch.journal import Journal
@@ -159,9 +160,9 @@ def test_the_bar_is_for_terminals(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "2/2" in terminal.getvalue()
 
 
-@pytest.mark.parametrize(("count", "world", "passes"), [(1000, 2, 1), (1003, 3, 2), (64, 4, 1), (17, 2, 4), (9, 3, 1)])
-def test_processes_share_one_order_and_no_window_is_doubled_or_lost(count: int, world: int, passes: int) -> None:
-    seen = Trainable(
+def seen_alone() -> Trainable:
+    """Return a model whose batches are the rows that it is asked for."""
+    return Trainable(
         module=torch.nn.Identity(),
         batch=lambda windows, rows: {"rows": torch.from_numpy(rows)},
         forward=lambda module, batch: batch,
@@ -171,7 +172,11 @@ def test_processes_share_one_order_and_no_window_is_doubled_or_lost(count: int, 
         load=lambda folder: None,
         weight=lambda batch: len(batch["rows"]),
     )
-    loaders = [Loader(seen, range(count), 5, 16, passes, rank, world) for rank in range(world)]
+
+
+@pytest.mark.parametrize(("count", "world", "passes"), [(1000, 2, 1), (1003, 3, 2), (64, 4, 1), (17, 2, 4), (9, 3, 1)])
+def test_processes_share_one_order_and_no_window_is_doubled_or_lost(count: int, world: int, passes: int) -> None:
+    loaders = [Loader(seen_alone(), range(count), 5, 16, passes, rank, world) for rank in range(world)]
     shares = [list(loader) for loader in loaders]
     assert [len(share) for share in shares] == [len(loaders[0])] * world  # all take part in every step
     steps = list(shuffled_batches(count, 16, seed=5, epoch=0))
@@ -180,3 +185,35 @@ def test_processes_share_one_order_and_no_window_is_doubled_or_lost(count: int, 
         counted = [row for piece in pieces if piece[WEIGHT] for row in piece["rows"].tolist()]
         assert sorted(counted) == sorted(rows.tolist())
         assert sum(float(piece[WEIGHT]) for piece in pieces) == len(rows)
+
+
+@pytest.mark.parametrize(("world", "begin"), [(1, 0), (2, 0), (1, 5)])
+def test_what_is_drawn_for_a_window_is_told_its_epoch(world: int, begin: int) -> None:
+    """Whichever process has it, and where a training goes on."""
+    drawing = replace(
+        seen_alone(), training_batch=lambda windows, rows, epoch: {"rows": torch.from_numpy(rows + 1000 * epoch)}
+    )
+    drawn: list[int] = []
+    for rank in range(world):
+        loader = Loader(drawing, range(40), 5, 16, rank=rank, world=world, begin=begin)
+        loader.set_epoch(1)
+        drawn += [row for batch in loader if batch.get(WEIGHT, 1) for row in batch["rows"].tolist()]
+    steps = list(shuffled_batches(40, 16, seed=5, epoch=1))[max(0, begin - 3) :]
+    assert sorted(drawn) == sorted(1000 + np.concatenate(steps))
+
+
+def test_numbers_of_a_row_are_its_own() -> None:
+    rows = np.arange(20_000)
+    even, normal = uniforms(rows, 4, 0, 0), normals(rows, 5, 0, 0, first=4)
+    for numbers, middle, deviation in ((even, 0.5, 12**-0.5), (normal, 0, 1)):
+        np.testing.assert_allclose(numbers.mean(axis=0), middle, atol=0.03)
+        np.testing.assert_allclose(numbers.std(axis=0), deviation, rtol=0.03)
+    both = np.hstack([even, normal, np.roll(even, 1, axis=0)])
+    assert np.abs(np.corrcoef(both.T) - np.eye(both.shape[1])).max() < 0.04
+    assert (even >= 0).all()
+    assert (even < 1).all()
+    some = np.array([7, 3, 19_999])
+    np.testing.assert_array_equal(uniforms(some, 4, 0, 0), even[some])
+    np.testing.assert_array_equal(normals(some, 5, 0, 0, first=4), normal[some])
+    for seed, epoch in ((1, 0), (0, 1)):
+        assert not np.isin(uniforms(rows, 4, seed, epoch), even).any()

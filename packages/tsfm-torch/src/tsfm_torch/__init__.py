@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tsfm_torch.batches import fixed_batches, shuffled
     from tsfm_torch.checkpoint import check_sizes, checkpoint_directory, read_json, sha256_of
     from tsfm_torch.device import choose_device
+    from tsfm_torch.draws import normals, uniforms
     from tsfm_torch.engine import fit
     from tsfm_torch.lora import (
         ADAPTER_CONFIG,
@@ -48,6 +49,7 @@ _MODULE_OF = {
     "fit": "engine",
     "fixed_batches": "batches",
     "merge_adapters": "lora",
+    "normals": "draws",
     "open_adapters": "lora",
     "quietly": "quiet",
     "read_adapters": "lora",
@@ -57,6 +59,7 @@ _MODULE_OF = {
     "save_adapters": "lora",
     "sha256_of": "checkpoint",
     "shuffled": "batches",
+    "uniforms": "draws",
 }
 
 __all__ = [
@@ -76,6 +79,7 @@ __all__ = [
     "fit",
     "fixed_batches",
     "merge_adapters",
+    "normals",
     "open_adapters",
     "quietly",
     "read_adapters",
@@ -85,6 +89,7 @@ __all__ = [
     "save_adapters",
     "sha256_of",
     "shuffled",
+    "uniforms",
 ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["fixed_batches", "shuffled", "shuffled_batches"]
+__all__ = ["Rows", "fixed_batches", "mixed", "shuffled", "shuffled_batches"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -57,11 +57,11 @@ def _permuted(values: npt.NDArray[np.uint64], half: np.uint64, keys: npt.NDArray
     low = (np.uint64(1) << half) - np.uint64(1)
     left, right = values >> half, values & low
     for key in keys:
-        left, right = right, left ^ (_mixed(right ^ key) & low)
+        left, right = right, left ^ (mixed(right ^ key) & low)
     return (left << half) | right
 
 
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Return the finalizer of splitmix64 (Steele, Lea and Flood 2014): every input bit moves every output bit."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

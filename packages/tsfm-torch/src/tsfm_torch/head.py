@@ -61,6 +61,7 @@ def backbone_kept(
     if not trainable.backbone:
         yield trainable
         return
+    assert trainable.training_batch is None  # kept answers are those to the windows as they are
     place = folder / FOLDER
     if place.exists():
         shutil.rmtree(place)  # of a training that was killed

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from tsfm_core import TrainingWindows
@@ -62,10 +63,14 @@ class Loader:
         for rows in shuffled_batches(len(self.windows), self.batch_size, self.seed, self._epoch, over):
             pieces = self.passes * self.world
             if pieces == 1:
-                yield self.trainable.batch(self.windows, rows)
+                yield self._batch(rows)
                 continue
             for piece in np.array_split(rows, pieces)[self.rank :: self.world]:
                 # a process without a window computes on one of another's, for nothing: all must take part
-                batch = self.trainable.batch(self.windows, piece if len(piece) else rows[:1])
+                batch = self._batch(piece if len(piece) else rows[:1])
                 weight = float(self.trainable.weight(batch)) if len(piece) else 0.0
                 yield batch | {WEIGHT: torch.tensor(weight, dtype=torch.float64)}
+
+    def _batch(self, rows: npt.NDArray[np.int64]) -> Batch:
+        drawn = self.trainable.training_batch
+        return drawn(self.windows, rows, self._epoch) if drawn else self.trainable.batch(self.windows, rows)

@@ -37,6 +37,9 @@ class Trainable:
         them once over all windows, and what they answered stands in for them while the rest is trained (``head``).
     :param finish: write the whole weights that ``best`` shall hold instead of what ``save`` wrote. Called once, with
         the best weights loaded; None: ``best`` stays as ``save`` wrote it.
+    :param training_batch: the same as ``batch`` of training windows, with what is drawn for them in an epoch, its third
+        argument: by seed, epoch and row alone, so that a training goes on to the same bits. None: nothing is drawn. Not
+        with a backbone, whose answers are kept.
     :param chosen_by: the validation score that the best checkpoint has lowest, where early stopping names none.
     """
 
@@ -50,4 +53,5 @@ class Trainable:
     weight: Callable[[Batch], float | Tensor]
     backbone: tuple[str, ...] = ()
     finish: Callable[[Path], None] | None = None
+    training_batch: Callable[[TrainingWindows, npt.NDArray[np.int64], int], Batch] | None = None
     chosen_by: Literal["rmse", "mae", "loss"] = "rmse"

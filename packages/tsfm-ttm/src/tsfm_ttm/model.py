@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,20 +42,29 @@ class Ttm:
     adapters: Any = None
 
 
-def network_inputs(windows: Windows, rows: npt.NDArray[np.int64], scaler: Scaler) -> dict[str, Tensor]:
+def network_inputs(
+    windows: Windows,
+    rows: npt.NDArray[np.int64],
+    scaler: Scaler,
+    change: Callable[[Floats], Floats] | None = None,
+) -> dict[str, Tensor]:
     """Gather the windows at ``rows`` as granite's arguments, on the CPU.
 
     Channels are standardised, then filled causally; before its first reading a channel has that reading, and one
     without any reading has 0, its mean. Granite's mask only reaches the mean and deviation of a window, so what is
     filled in does count, and a zero in mg/dL would count as a reading of zero.
 
+    :param change: makes another of the target's standardised context, ``[B, C]``, before it is filled.
     :return: ``past_values``, ``past_observed_mask`` ``[B, C, channels]``, and with known covariates ``future_values``
         ``[B, H, channels]``, zeros but for these.
     """
     inputs = windows.inputs(rows)
     length, known = inputs.target.shape[1], inputs.known_covariates.shape[2]
     past = np.concatenate([inputs.target[..., None], inputs.past_covariates], axis=2)
-    values, observed = _filled(scaler.standardise(past, slice(0, past.shape[2])))
+    standardised = scaler.standardise(past, slice(0, past.shape[2]))
+    if change:
+        standardised[..., 0] = change(standardised[..., 0])
+    values, observed = _filled(standardised)
     if not known:
         return {"past_values": torch.from_numpy(values), "past_observed_mask": torch.from_numpy(observed)}
     later, later_observed = _filled(scaler.standardise(inputs.known_covariates, slice(past.shape[2], None)))

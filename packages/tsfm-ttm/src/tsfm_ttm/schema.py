@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tsfm_core import Section
 from tsfm_torch import AdapterTraining
 
-__all__ = ["DEFAULTS", "TtmConfig", "TtmTraining"]
+__all__ = ["DEFAULTS", "AugmentSection", "TtmConfig", "TtmTraining"]
 
 #: What ``from_scratch`` builds where a key is not given: the shape of TTM-r2.
 DEFAULTS: dict[str, Any] = {
@@ -67,6 +67,29 @@ class TtmConfig(Section):
     )
 
 
+def _deviation(description: str) -> Any:
+    return Field(default=0.0, ge=0, description=f"{description}; 0: none")
+
+
+def _share(description: str) -> Any:
+    return Field(default=0.0, ge=0, le=1, description=f"share of the windows {description}")
+
+
+class AugmentSection(Section):
+    """What is drawn anew for each training window in each epoch. Covariates stay as they are."""
+
+    amplitude: float = _deviation(
+        "deviation of the logarithm of a factor on context and truth, about the mean of the training windows"
+    )
+    level: float = _deviation("deviation of a shift of context and truth, in the target's unit")
+    noise: float = _deviation(
+        "deviation of noise of the sensor, in the target's unit, on the context alone; of 0.7 correlation in 5 minutes"
+    )
+    shorten: float = _share("whose history is hidden before a step drawn evenly; at least 12 steps are left")
+    hide: float = _share("with 1 to 4 gaps of 1 to 24 steps in the context, never of its last reading")
+    thin: float = _share("with every third step of the context alone left, as of a 15-min sensor on a 5-min grid")
+
+
 class TtmTraining(AdapterTraining):
     """The training of a Tiny Time Mixer."""
 
@@ -75,3 +98,15 @@ class TtmTraining(AdapterTraining):
         description="loss of a point forecast, on values standardised over the training windows; default huber. "
         "With task.quantile_levels the quantile loss is used and this key is refused",
     )
+    augment: AugmentSection | None = Field(
+        default=None, description="changes of the training windows; null: they are trained on as they are"
+    )
+
+    @model_validator(mode="after")
+    def _nothing_drawn_for_what_is_kept(self) -> Self:
+        if self.augment is not None and self.strategy == "head":
+            raise ValueError(
+                "head keeps the backbone's answers to the windows as they are and has no use for augment; "
+                "set strategy to full, or leave it out"
+            )
+        return self

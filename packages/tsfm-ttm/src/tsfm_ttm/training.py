@@ -22,6 +22,7 @@ from tsfm_torch import (
     read_adapters,
     save_adapters,
 )
+from tsfm_ttm.augmenting import Augmentation, Drawn
 from tsfm_ttm.checkpoint import Training
 from tsfm_ttm.forecasting import mean_weights
 from tsfm_ttm.losses import point_loss, quantile_loss
@@ -54,9 +55,9 @@ def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None,
             "leave training.loss out, or set task.quantile_levels to []",
         )
     trained = replace(model, scaler=Scaler.learn(data, job.runtime.seed))
-    loss, network = training.loss or "huber", model.network
+    network = model.network
     if training.strategy == "lora":
-        return _train_adapters(trained, loss, data, validation, job)
+        return _train_adapters(trained, data, validation, job)
     if isinstance(network, LinearSkip):
         fit_skip(network, data, trained.scaler, job.runtime.seed)
     backbone = (_BACKBONE,) if training.strategy == "head" else ()
@@ -68,14 +69,14 @@ def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None,
         save(network, directory)
         record.write(directory)
 
-    whole = _trainable(trained, loss, write, lambda directory: read_weights(network, directory))
+    whole = _trainable(trained, job, write, lambda directory: read_weights(network, directory))
     fit(replace(whole, backbone=backbone), data, validation, job)
     for name in backbone:
         network.get_submodule(name).requires_grad_(True)
     return trained
 
 
-def _train_adapters(model: Ttm, loss: str, data: TrainingWindows, validation: TrainingWindows | None, job: Job) -> Ttm:
+def _train_adapters(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None, job: Job) -> Ttm:
     """Train the checkpoint's own adapters further, or new ones, and return the model with them merged.
 
     Blocks that the checkpoint does not have are random: they are trained whole, and kept with the adapters.
@@ -101,7 +102,7 @@ def _train_adapters(model: Ttm, loss: str, data: TrainingWindows, validation: Tr
         save(adapted.merged, directory)
         plain.write(directory)
 
-    trainable = _trainable(model, loss, write, lambda directory: read_adapters(wrapper, directory))
+    trainable = _trainable(model, job, write, lambda directory: read_adapters(wrapper, directory))
     fit(replace(trainable, finish=finish if section.merge else None), data, validation, job)
     adapted.merged.requires_grad_(True)
     return replace(model, network=adapted.merged, adapters=None)
@@ -112,19 +113,26 @@ def _record(model: Ttm) -> Training:
     return Training(task=model.task, mean=tuple(scaler.mean.tolist()), std=tuple(scaler.std.tolist()))
 
 
-def _trainable(model: Ttm, loss: str, write: Callable[[Path], None], read: Callable[[Path], None]) -> Trainable:
-    scaler, task = model.scaler, model.task
+def _trainable(model: Ttm, job: Job, write: Callable[[Path], None], read: Callable[[Path], None]) -> Trainable:
+    scaler, task, training = model.scaler, model.task, job.training
+    augmentation = training.augment and Augmentation(
+        training.augment, float(scaler.std[0]), task.step_seconds, job.runtime.seed
+    )
     levels = torch.tensor(task.quantile_levels, device=model.device)
     weights = torch.from_numpy(mean_weights(task.quantile_levels)).to(model.device)
 
-    def batch(windows: TrainingWindows, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
+    def batch(windows: TrainingWindows, rows: npt.NDArray[np.int64], drawn: Drawn | None = None) -> dict[str, Tensor]:
         truth = scaler.standardise(windows.truth(rows)[..., None], slice(0, 1))[..., 0]
-        return network_inputs(windows, rows, scaler) | {"truth": torch.from_numpy(truth)}
+        truth, change = (drawn.truth(truth), drawn.context) if drawn else (truth, None)
+        return network_inputs(windows, rows, scaler, change) | {"truth": torch.from_numpy(truth)}
+
+    def training_batch(windows: TrainingWindows, rows: npt.NDArray[np.int64], epoch: int) -> dict[str, Tensor]:
+        return batch(windows, rows, augmentation.draw(rows, epoch))
 
     def loss_of(forecast: Tensor, batch: dict[str, Tensor]) -> Tensor:
         if len(levels):
             return quantile_loss(forecast, batch["truth"], levels)
-        return point_loss(loss, forecast, batch["truth"])
+        return point_loss(training.loss or "huber", forecast, batch["truth"])
 
     def point(forecast: Tensor) -> Tensor:
         mean = (forecast * weights[:, None]).sum(dim=1) if len(levels) else forecast
@@ -139,4 +147,5 @@ def _trainable(model: Ttm, loss: str, write: Callable[[Path], None], read: Calla
         save=write,
         load=read,
         weight=lambda batch: torch.isfinite(batch["truth"]).sum(),
+        training_batch=training_batch if augmentation else None,
     )
