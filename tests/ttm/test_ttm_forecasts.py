@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsfm_core import fill_context
+from tsfm_core import ConfigError, fill_context
 from tsfm_core.data.cutoffs import Cutoffs
 from tsfm_ttm.forecasting import mean_weights
 
@@ -177,6 +177,24 @@ def test_missing_covariates_are_filled(kit: Any, small: dict[str, Any]) -> None:
     # the mask still tells them apart: it leaves the filled values out of the window's mean and deviation
     assert np.isfinite(kit.values(model, gap)).all()
     np.testing.assert_array_equal(kit.values(model, gap)[200:], kit.values(model, filled)[200:])
+
+
+@pytest.mark.parametrize(("scaling", "moves"), [(None, True), ("window", True), ("none", False)])
+def test_without_scaling_each_window_the_level_is_known(
+    kit: Any, small: dict[str, Any], scaling: str | None, moves: bool
+) -> None:
+    """A window that is scaled by itself has its forecast moved as far as its readings are; the other kind has not."""
+    task = kit.task(quantile_levels=(0.1, 0.5, 0.9))
+    windows, higher = kit.windows(task), kit.windows(task, {"glucose": kit.columns()["glucose"] + 60})
+    model = kit.train(kit.load(task, **small, **({"scaling": scaling} if scaling else {})), windows)
+    before, after = kit.values(model, windows), kit.values(model, higher)
+    assert np.allclose(after, before + 60, atol=0.1) is moves
+    np.testing.assert_array_equal(kit.values(kit.load(task, kit.best()), windows), before)
+    own = scaling or "window"
+    assert kit.load(task, kit.best(), scaling=own)
+    other = {"window": "none", "none": "window"}[own]
+    with pytest.raises(ConfigError, match=f"model.scaling is {other}, but .* has {own} and the sizes of a checkpoint"):
+        kit.load(task, kit.best(), strategy="full", scaling=other)
 
 
 def test_granite_is_imported_without_touching_the_hosts_logging(kit: Any, small: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ __all__ = ["overrides", "random_architecture", "task_fields"]
 
 _DROPOUTS = ("dropout", "head_dropout")
 
-#: Keys of ``model:`` that are no fields of granite's.
-_OURS = {"linear_skip", "quantile_head"}
+#: Keys of ``model:`` that are no fields of granite's, or have other values.
+_OURS = {"linear_skip", "quantile_head", "scaling"}
 
 
 def random_architecture(config: TtmConfig, task: Task) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def random_architecture(config: TtmConfig, task: Task) -> dict[str, Any]:
     :raises ConfigError: for sizes that do not divide.
     """
     given = {key: value for key, value in config.model_dump(exclude=_OURS).items() if value is not None}
-    fields = {**DEFAULTS, **given}
+    fields = {**DEFAULTS, **given, "scaling": None if config.scaling == "none" else "std"}
     patch = fields.setdefault("patch_length", _longest_patch(task.context_length))
     if patch >= task.context_length or task.context_length % patch:
         raise ConfigError(
@@ -49,6 +49,9 @@ def overrides(config: TtmConfig, existing: Mapping[str, Any], name: str, trains:
 
     :raises ConfigError: for a key that says something else than the checkpoint has, and that may not change.
     """
+    if config.scaling:
+        own = "window" if existing.get("scaling", "std") else "none"
+        check_sizes({"scaling": config.scaling}, {"scaling": own}, name, ())
     return check_sizes(config.model_dump(exclude=_OURS), existing, name, _DROPOUTS if trains else ())
 
 

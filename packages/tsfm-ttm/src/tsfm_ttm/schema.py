@@ -54,6 +54,11 @@ class TtmConfig(Section):
     )
     dropout: float | None = _dropout("dropout", "the backbone")
     head_dropout: float | None = _dropout("head_dropout", "decoder and head")
+    scaling: Literal["window", "none"] | None = Field(
+        default=None,
+        description="window: each window by its own mean and deviation; none: by those of the training windows alone, "
+        "so that the network knows the level; from_scratch only, default window",
+    )
     quantile_head: Literal["granite", "steps"] | None = Field(
         default=None,
         description="what makes quantiles of the point forecast. steps: a width of its own for each level and step, "
