@@ -179,7 +179,7 @@ def test_missing_covariates_are_filled(kit: Any, small: dict[str, Any]) -> None:
     np.testing.assert_array_equal(kit.values(model, gap)[200:], kit.values(model, filled)[200:])
 
 
-@pytest.mark.parametrize(("scaling", "moves"), [(None, True), ("window", True), ("none", False)])
+@pytest.mark.parametrize(("scaling", "moves"), [(None, True), ("window", True), ("none", False), ("last", False)])
 def test_without_scaling_each_window_the_level_is_known(
     kit: Any, small: dict[str, Any], scaling: str | None, moves: bool
 ) -> None:
@@ -192,9 +192,19 @@ def test_without_scaling_each_window_the_level_is_known(
     np.testing.assert_array_equal(kit.values(kit.load(task, kit.best()), windows), before)
     own = scaling or "window"
     assert kit.load(task, kit.best(), scaling=own)
-    other = {"window": "none", "none": "window"}[own]
+    other = {"window": "none", "none": "last", "last": "window"}[own]
     with pytest.raises(ConfigError, match=f"model.scaling is {other}, but .* has {own} and the sizes of a checkpoint"):
         kit.load(task, kit.best(), strategy="full", scaling=other)
+
+
+def test_a_network_that_answers_nothing_forecasts_the_last_reading(kit: Any, small: dict[str, Any]) -> None:
+    windows = kit.windows(kit.task())
+    model = kit.load(kit.task(), **small, scaling="last")
+    with torch.no_grad():
+        for parameter in model.network.head.parameters():
+            parameter.zero_()
+    last = fill_context(windows.inputs(np.arange(len(windows))).target)[0][:, -1:]
+    np.testing.assert_allclose(kit.values(model, windows), np.broadcast_to(last, (len(windows), 12)), rtol=1e-6)
 
 
 def test_granite_is_imported_without_touching_the_hosts_logging(kit: Any, small: dict[str, Any]) -> None:

@@ -23,7 +23,8 @@ def random_architecture(config: TtmConfig, task: Task) -> dict[str, Any]:
     :raises ConfigError: for sizes that do not divide.
     """
     given = {key: value for key, value in config.model_dump(exclude=_OURS).items() if value is not None}
-    fields = {**DEFAULTS, **given, "scaling": None if config.scaling == "none" else "std"}
+    fields = {**DEFAULTS, **given, "scaling": "std" if config.scaling in (None, "window") else None}
+    fields["forecast_from"] = "last" if config.scaling == "last" else None
     patch = fields.setdefault("patch_length", _longest_patch(task.context_length))
     if patch >= task.context_length or task.context_length % patch:
         raise ConfigError(
@@ -50,7 +51,7 @@ def overrides(config: TtmConfig, existing: Mapping[str, Any], name: str, trains:
     :raises ConfigError: for a key that says something else than the checkpoint has, and that may not change.
     """
     if config.scaling:
-        own = "window" if existing.get("scaling", "std") else "none"
+        own = "window" if existing.get("scaling", "std") else existing.get("forecast_from") or "none"
         check_sizes({"scaling": config.scaling}, {"scaling": own}, name, ())
     return check_sizes(config.model_dump(exclude=_OURS), existing, name, _DROPOUTS if trains else ())
 

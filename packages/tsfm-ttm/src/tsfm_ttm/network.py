@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from tsfm_core import CapabilityError
 from tsfm_ttm.checkpoint import CONFIG, WEIGHTS
+from tsfm_ttm.from_last import FromLast
 from tsfm_ttm.granite import tinytimemixer
 from tsfm_ttm.quantiles import add_steps_head
 from tsfm_ttm.skip import LinearSkip
@@ -31,6 +32,8 @@ def build(fields: Mapping[str, Any], seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = granite.TinyTimeMixerForPrediction(granite.TinyTimeMixerConfig(**fields))
+        if fields.get("forecast_from") == "last":
+            network.backbone.scaler = FromLast()
         if fields.get("quantile_head") == "steps":
             add_steps_head(network)
         return network.eval()

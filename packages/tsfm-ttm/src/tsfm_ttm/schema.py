@@ -54,10 +54,11 @@ class TtmConfig(Section):
     )
     dropout: float | None = _dropout("dropout", "the backbone")
     head_dropout: float | None = _dropout("head_dropout", "decoder and head")
-    scaling: Literal["window", "none"] | None = Field(
+    scaling: Literal["window", "none", "last"] | None = Field(
         default=None,
         description="window: each window by its own mean and deviation; none: by those of the training windows alone, "
-        "so that the network knows the level; from_scratch only, default window",
+        "so that the network knows the level; last: like none, and it answers the difference to the last reading; "
+        "from_scratch only, default window",
     )
     quantile_head: Literal["granite", "steps"] | None = Field(
         default=None,
