@@ -183,7 +183,7 @@ def crash(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Print the ratios of docs/benchmarks.md, measured side by side on this machine."""
-    session.install(*paths(PACKAGES), "methcomp", "error-grids")
+    session.install(*paths(PACKAGES, {"glucose": "simglucose"}), "methcomp", "error-grids")
     for name in session.posargs or (
         "startup",
         "windows",
@@ -197,6 +197,7 @@ def bench(session: nox.Session) -> None:
         "intervals",
         "evaluate_scale",
         "registry",
+        "population",
     ):
         session.run("python", f"benchmarks/{name}.py")
 
