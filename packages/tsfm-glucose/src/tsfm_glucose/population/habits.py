@@ -100,7 +100,7 @@ def _meals(person: Person, days: int, weekday: int) -> tuple[Floats, Floats, Flo
                 continue
             carbs = max(3.0, round(size * hunger * np.exp(size_sd * np.clip(rng.normal(), -2, 2))))
             eaten[slot] += carbs
-            pace[slot] = rng.lognormal(-0.6, 0.2) if rng.random() < 0.2 else rng.lognormal(0.1, 0.35)
+            pace[slot] = rng.lognormal(-0.6, 0.2) if rng.random() < 0.3 else rng.lognormal(0.05, 0.35)
             fate, delay = rng.random(), int(rng.integers(3, 16))
             if fate > missed and not (carbs < 20 and rng.random() < unbolused):
                 entry = slot + delay if fate < missed + late else slot - round(early * rng.random())
@@ -136,10 +136,10 @@ def _exercise(person: Person, days: int, eaten: Floats) -> tuple[Floats, Floats,
 def _sensitivity(person: Person, days: int) -> Floats:
     """Return a log-normal factor: a daily and an hourly AR(1) part, a circadian part, and illness."""
     rng, hours = person.rng, np.arange(days * DAY) / 12
-    day_sd, hour_sd, memory = rng.uniform(0.08, 0.22), rng.uniform(0.2, 0.45), rng.uniform(0.8, 0.95)
+    day_sd, hour_sd, memory = rng.uniform(0.08, 0.22), rng.uniform(0.25, 0.5), rng.uniform(0.88, 0.97)
     daily = np.interp(hours, np.arange(days) * 24 + 12, autoregressive(rng, days, 0.5, day_sd))
     hourly = np.interp(hours, np.arange(24 * days), autoregressive(rng, 24 * days, memory, hour_sd))
-    clock = rng.uniform(0.05, 0.3) * np.cos(2 * np.pi * (hours - rng.normal(8, 2) - person.late) / 24)
+    clock = rng.uniform(-0.1, 0.15) * np.cos(2 * np.pi * (hours - rng.normal(8, 2) - person.late) / 24)
     ill = np.zeros(len(hours))
     for start in rng.integers(0, len(hours), rng.poisson(days / 45)):
         ill[start : start + int(rng.uniform(1, 4) * DAY)] = rng.uniform(0.15, 0.5)

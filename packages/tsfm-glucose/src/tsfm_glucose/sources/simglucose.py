@@ -5,7 +5,7 @@ driven minute by minute and not changed. :mod:`tsfm_glucose.simulation` says wha
 rows depend on the seed, the days and the person alone, not on how many others are asked for; adults of seed 1 over 14
 days are the bundled ``simglucose_adult``. The cohort ``population`` is of other people: as many as are asked for, with
 bodies between those of the package, pumps, closed loops or injections, exercise, illness and worse sensors
-(:mod:`tsfm_glucose.population`); the package gives their parameters alone, which is a thousand times quicker.
+(:mod:`tsfm_glucose.population`); the package gives their parameters alone, which is hundreds of times quicker.
 
 The stamps are placeholders with a true time of day. A slot holds the reading at its stamp, and the doses and meals
 from there on, decided on readings up to it. ``carbs_g`` is what was logged; ``carbs_eaten_g`` is the hidden truth.
