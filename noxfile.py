@@ -166,7 +166,7 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
-    """Run the main job on the bundled data: train, test and compare five models."""
+    """Run the main job on the bundled data: train, test and compare seven models."""
     session.install(*paths(PACKAGES))
     session.run("tsfm", "demo", *session.posargs)
 

@@ -309,7 +309,7 @@ def test_a_holdout_file_that_cannot_be(folder, write, refused, readings, content
             "data.valid_range=[1000, 2000]",
             "column 'glucose' holds no reading of the rows asked for; check data.columns.target",
         ),
-        ("data.options={person: 1}", "csv has no options; data.options says person; leave them out"),
+        ("data.options={person: 1}", "data.options: person is no key of the configuration; known: item_id"),
         (
             "evaluation.options={hour: 1}",
             "the protocol sliding has no options; evaluation.options says hour; leave them out",

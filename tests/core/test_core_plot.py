@@ -15,7 +15,8 @@ from tsfm_core.data.outline import daily_coverage, thinned, typical_day
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import ItemReport, Quality
 from tsfm_core.errors import DataError
-from tsfm_core.plot import check_plot, draw_panel, panel_figure
+from tsfm_core.picture import check_picture
+from tsfm_core.plot import draw_panel, panel_figure
 
 CHECK = ("data", "check", "data.csv", "--config", "c.yaml", "--plot")
 DAY = 288
@@ -401,7 +402,7 @@ def test_without_matplotlib_it_says_what_to_install(folder, refused, monkeypatch
     sentence = 'a picture needs matplotlib, which is not installed; pip install "tsfm-core[plot]" brings it'
     assert refused(*CHECK, "out.png") == sentence
     with pytest.raises(DataError, match="matplotlib"):
-        check_plot(folder / "out.png")
+        check_picture(folder / "out.png")
 
 
 def test_without_the_option_matplotlib_is_not_imported(folder, write, readings, tsfm, monkeypatch):

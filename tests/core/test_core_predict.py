@@ -134,7 +134,7 @@ def test_the_command_writes_what_the_function_returns(table, tsfm, tmp_path):
     for output, read in (("o.csv", pd.read_csv), ("o.parquet", pd.read_parquet)):
         answer = tsfm("predict", "naive", "--data", "data.csv", "--config", "c.yaml", "--output", output)
         assert answer.code == 0
-        assert answer.err == f"3 items forecast, 18 rows: {output}\n"
+        assert answer.err == f"3 items forecast, 18 rows in mg/dL: {output}\n"
         written = read(output).astype({"cutoff": "datetime64[s]", "timestamp": "datetime64[s]", "mean": "float32"})
         pd.testing.assert_frame_equal(
             written, expected.astype({"cutoff": "datetime64[s]", "timestamp": "datetime64[s]"}), check_dtype=False

@@ -356,7 +356,7 @@ def test_what_a_reader_is_told_is_no_matter_of_the_file_that_is_forecast(folder)
         config["data"]["options"] = options
         frame, _ = tsfm_core.predict("naive", "north.csv", config)
         pd.testing.assert_frame_equal(frame, expected)
-    with pytest.raises(ConfigError, match="csv has no options; data.options says person; leave them out"):
+    with pytest.raises(ConfigError, match="data.options: person is no key of the configuration; known: item_id"):
         alone(NORTH | {"options": {"person": 7}})
 
 

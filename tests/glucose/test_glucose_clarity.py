@@ -3,6 +3,7 @@
 import pytest
 
 from tsfm_core import DataError
+from tsfm_glucose.sources.clarity import DATASET
 
 HEADER = (
     "Index,Timestamp (YYYY-MM-DDThh:mm:ss),Event Type,Event Subtype,Patient Info,Device Info,Source Device ID,"
@@ -170,3 +171,29 @@ def test_a_file_without_the_columns_of_insulin_and_meals_is_read(read, tmp_path)
     got = read("clarity", write(tmp_path, rows, head="", header=header))
     assert got.frame.glucose.tolist() == [120]
     assert got.counts["p01", "doses and meals without an amount"] == 2
+
+
+@pytest.mark.parametrize("unit", ["mg/dL", "mmol/L"])
+def test_an_export_is_recognised_with_its_unit(tmp_path, unit):
+    assert DATASET.recognises(write(tmp_path, unit=unit)) == unit
+    assert DATASET.recognises(write(tmp_path, unit=unit, mark="\ufeff", header=HEADER.replace(",", ";"))) == unit
+    # the reader is to say why it refuses such a file; a guess at its columns would show what is in it
+    assert DATASET.recognises(write(tmp_path, unit=unit, name="Ingrid.csv")) == unit
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"item_id,timestamp,glucose\na,2024-01-01,100\n",
+        b"Timestamp,Event Type,Glucose Value\n2024-01-01,EGV,100\n",  # names no unit
+        b"Timestamp,Glucose Value (mg/dL)\n2024-01-01,100\n",
+        b"PAR1\x00\xff\xfe" * 50,
+        b'"Timestamp\n' * 3,
+    ],
+)
+def test_no_other_file_is_taken_for_an_export(tmp_path, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    assert DATASET.recognises(tmp_path / "x.csv") is None
+    assert DATASET.recognises(tmp_path / "none.csv") is None
+    assert DATASET.recognises(tmp_path) is None

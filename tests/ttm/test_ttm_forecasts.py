@@ -197,16 +197,6 @@ def test_without_scaling_each_window_the_level_is_known(
         kit.load(task, kit.best(), strategy="full", scaling=other)
 
 
-def test_a_network_that_answers_nothing_forecasts_the_last_reading(kit: Any, small: dict[str, Any]) -> None:
-    windows = kit.windows(kit.task())
-    model = kit.load(kit.task(), **small, scaling="last")
-    with torch.no_grad():
-        for parameter in model.network.head.parameters():
-            parameter.zero_()
-    last = fill_context(windows.inputs(np.arange(len(windows))).target)[0][:, -1:]
-    np.testing.assert_allclose(kit.values(model, windows), np.broadcast_to(last, (len(windows), 12)), rtol=1e-6)
-
-
 def test_granite_is_imported_without_touching_the_hosts_logging(kit: Any, small: dict[str, Any]) -> None:
     code = (
         "import logging; from tsfm_ttm.granite import tinytimemixer; root = logging.getLogger(); "

@@ -27,7 +27,9 @@ def test_importing_it_and_its_card_load_nothing_heavy() -> None:
 
 def test_the_card() -> None:
     card = tsfm_ttm.model_card()
-    assert card.default_checkpoint == "ibm-granite/granite-timeseries-ttm-r2"
+    assert card.default_checkpoint == "tsfm/ttm-cgm"
+    names = [one.name for one in card.checkpoints]
+    assert names == ["tsfm/ttm-cgm", "ibm-granite/granite-timeseries-ttm-r2"]
     assert card.licence == "Apache-2.0"
     assert card.strategies == ("zero_shot", "full", "lora", "head", "from_scratch")
     assert card.quantiles is card.past_covariates is card.known_covariates is True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tsfm_core.data.read import csv_columns, parquet_columns, read_csv, read_parquet
+from tsfm_core.config.schema import TableOptions
+from tsfm_core.data.read import csv_columns, of_one_item, parquet_columns, read_csv, read_parquet
 from tsfm_core.hookspecs import hookimpl
 from tsfm_core.records import Dataset, EvaluationProtocol, Source
 
@@ -26,7 +27,12 @@ def datasets() -> list[Dataset]:
     """Return the sources for files of one's own."""
     return [
         Dataset(
-            "csv", "a csv file with a header, columns named by data.columns", "your own", _read_csv, names=csv_columns
+            "csv",
+            "a csv file with a header, columns named by data.columns",
+            "your own",
+            _read_csv,
+            names=csv_columns,
+            options_schema=TableOptions,
         ),
         Dataset(
             "parquet",
@@ -34,6 +40,7 @@ def datasets() -> list[Dataset]:
             "your own",
             _read_parquet,
             names=parquet_columns,
+            options_schema=TableOptions,
         ),
     ]
 
@@ -46,11 +53,11 @@ def protocols() -> list[EvaluationProtocol]:
 
 
 def _read_csv(source: Source) -> Iterator[pa.RecordBatch]:
-    return read_csv(source.path, source.columns)
+    return of_one_item(source, read_csv, csv_columns)
 
 
 def _read_parquet(source: Source) -> Iterator[pa.RecordBatch]:
-    return read_parquet(source.path, source.columns)
+    return of_one_item(source, read_parquet, parquet_columns)
 
 
 def _sliding(panel: Panel, stride: int, options: Any) -> npt.NDArray[np.bool_]:

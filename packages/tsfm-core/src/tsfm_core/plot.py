@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,14 +12,14 @@ from tsfm_core.data.outline import daily_coverage, first_second, thinned, typica
 from tsfm_core.data.panel import Panel
 from tsfm_core.data.quality import Quality
 from tsfm_core.errors import DataError
-from tsfm_core.files import atomic
+from tsfm_core.picture import ALERT, BLUE, GREY, NARROW, QUIET, WIDE, plain, write_picture
 from tsfm_core.units import CUSTOM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["check_plot", "draw_panel", "panel_figure"]
+__all__ = ["draw_panel", "panel_figure"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,43 +37,18 @@ _DATES = {
     "none": "placeholder date and time",
 }
 _LENGTHS = {"days": 86400, "hours": 3600, "min": 60}
-# of Okabe and Ito's palette, and tints of its blue: told apart without red or green
-_BLUE, _WIDE, _NARROW, _INK = "#0072B2", "#CCE3F0", "#7FB8D8", "#1A1A1A"
-_QUIET, _GREY, _ALERT = "#E3F1EB", "#9A9A9A", "#B34700"
-_STYLE = {"font.size": 9, "axes.linewidth": 0.6, "axes.edgecolor": _GREY}
-_STYLE |= {"svg.hashsalt": "tsfm", "date.converter": "concise", "text.parse_math": False}
-_STYLE |= {f"{axis}tick.{key}": colour for axis in "xy" for key, colour in (("color", _GREY), ("labelcolor", _INK))}
 
 # inches: the sheet, and one item's row from its top down
 _SHEET, _HEAD, _FOOT, _ROW, _HEIGHT, _STRIP = 14.0, 0.75, 0.1, 2.35, 1.45, 0.11
 _LEFT, _WIDTH, _DAY, _DAY_WIDTH = 1.0, 9.2, 10.9, 2.95
 
 
-def check_plot(path: Path) -> None:
-    """Refuse a picture that could not be written, before the data is read for it.
-
-    :raises DataError: for another ending, a folder that is not there or in the file's place, or without matplotlib.
-    """
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise DataError(f"{path} ends in neither .png nor .svg", "the ending says how the picture is written")
-    if not path.parent.is_dir():
-        raise DataError(f"the folder {path.parent} is not there", "make it first")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder", "name a file")
-    _matplotlib()
-
-
 def draw_panel(panel: Panel, quality: Quality, path: Path) -> None:
-    """Write the picture of a panel, whole or not at all; the same panel gives the same bytes.
+    """Write the picture of a panel.
 
-    :param path: as :func:`check_plot` asks for.
-    :raises DataError: without matplotlib.
+    :param path: as :func:`tsfm_core.picture.check_picture` asks for.
     """
-    kind = path.suffix.lower()[1:]
-    with _styled(), warnings.catch_warnings(), atomic(path) as aside:
-        warnings.filterwarnings("ignore", "Glyph")  # an id in a script that the font lacks is drawn as boxes
-        unstamped = {"Software": None} if kind == "png" else {"Date": None}
-        panel_figure(panel, quality).savefig(aside, format=kind, metadata=unstamped)
+    write_picture(path, lambda: panel_figure(panel, quality))
 
 
 def panel_figure(panel: Panel, quality: Quality) -> Figure:
@@ -108,27 +79,6 @@ def panel_figure(panel: Panel, quality: Quality) -> Figure:
     return figure
 
 
-def _matplotlib() -> ModuleType:
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise DataError(
-            "a picture needs matplotlib, which is not installed", 'pip install "tsfm-core[plot]" brings it'
-        ) from error
-    module: ModuleType = matplotlib
-    return module
-
-
-@contextmanager
-def _styled() -> Iterator[None]:
-    """Hold matplotlib's own settings and ours, not those of the user's files, and give the user's back."""
-    matplotlib = _matplotlib()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        yield
-
-
 def _head(figure: Figure, panel: Panel, shown: int, height: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -139,20 +89,20 @@ def _head(figure: Figure, panel: Panel, shown: int, height: float) -> None:
     if shown < len(panel.item_ids):
         items = f"the {shown} items with the lowest coverage of {items}"
     left, right, top = _LEFT / _SHEET, (_DAY + _DAY_WIDTH) / _SHEET, 1 - 0.17 / height
-    figure.text(left, top, f"{_plain(source)} · {items} · every {panel.freq}", size=12, va="top")
+    figure.text(left, top, f"{plain(source)} · {items} · every {panel.freq}", size=12, va="top")
     if facts.get("synthetic"):
         said = "SYNTHETIC: simulated, no real person"
-        figure.text(right, top, said, size=12, weight="bold", color=_ALERT, va="top", ha="right")
+        figure.text(right, top, said, size=12, weight="bold", color=ALERT, va="top", ha="right")
     keys: list[Line2D | Patch] = [
-        Line2D([], [], color=_BLUE, label=f"{_plain(panel.target)} (left), median (right)"),
-        Patch(color=_NARROW, label="25-75 %"),
-        Patch(color=_WIDE, label="10-90 %"),
-        Patch(facecolor="white", edgecolor=_GREY, linewidth=0.6, label="day without a reading"),
-        Patch(facecolor=_BLUE, edgecolor=_GREY, linewidth=0.6, label="day with every reading"),
+        Line2D([], [], color=BLUE, label=f"{plain(panel.target)} (left), median (right)"),
+        Patch(color=NARROW, label="25-75 %"),
+        Patch(color=WIDE, label="10-90 %"),
+        Patch(facecolor="white", edgecolor=GREY, linewidth=0.6, label="day without a reading"),
+        Patch(facecolor=BLUE, edgecolor=GREY, linewidth=0.6, label="day with every reading"),
     ]
     if panel.unit in _TARGET_RANGE:
         low, high = _TARGET_RANGE[panel.unit]
-        keys.insert(1, Patch(color=_QUIET, label=f"target range {low}-{high} {panel.unit}"))
+        keys.insert(1, Patch(color=QUIET, label=f"target range {low}-{high} {panel.unit}"))
     where = (left, 1 - 0.4 / height)
     figure.legend(handles=keys, loc="upper left", bbox_to_anchor=where, ncols=len(keys), frameon=False, borderpad=0)
 
@@ -165,18 +115,18 @@ def _draw_target(axes: Axes, panel: Panel, coverage: float) -> None:
         # a slot without a reading ends a line; a bin's bar from least to greatest crosses none of the time
         parted = (np.diff(np.cumsum(~np.isfinite(column))[rows]) != 0) & (np.diff(places) != 0)
         breaks = np.flatnonzero(parted) + 1
-        axes.plot(np.insert(days, breaks, np.nan), np.insert(readings, breaks, np.nan), color=_BLUE, linewidth=0.7)
+        axes.plot(np.insert(days, breaks, np.nan), np.insert(readings, breaks, np.nan), color=BLUE, linewidth=0.7)
         alone = np.append(True, parted) & np.append(parted, True)  # no line shows a reading between two gaps
         size = 25 if alone.sum() < 50 else 4
-        axes.scatter(days[alone], readings[alone], size, _BLUE, marker=".", linewidths=0, clip_on=False)
+        axes.scatter(days[alone], readings[alone], size, BLUE, marker=".", linewidths=0, clip_on=False)
     else:
         axes.text(0.5, 0.5, "no reading", transform=axes.transAxes, ha="center", va="center")
     ends = (start / 86400, (start + len(column) * panel.step) / 86400)
     axes.set(xlim=ends, ylim=_limits(readings, panel.unit))
-    name, unit = _plain(panel.target, 18), _plain(panel.unit.removeprefix(CUSTOM), 16)
+    name, unit = plain(panel.target, 18), plain(panel.unit.removeprefix(CUSTOM), 16)
     axes.set_ylabel(f"{name}{' ' if len(name + unit) < 16 else chr(10)}({unit})")
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
-    title = f"{_plain(panel.item_ids[0])} · {_span(panel)} · coverage {coverage:.1%}"
+    title = f"{plain(panel.item_ids[0])} · {_span(panel)} · coverage {coverage:.1%}"
     axes.set_title(title, loc="left", size=10)
     _finish(axes, panel.unit)
 
@@ -185,7 +135,7 @@ def _draw_coverage(axes: Axes, panel: Panel) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     edges, share = daily_coverage(panel)
-    shades = LinearSegmentedColormap.from_list("coverage", ["white", _BLUE])
+    shades = LinearSegmentedColormap.from_list("coverage", ["white", BLUE])
     span, extent = axes.get_xlim(), (float(edges[0]), float(edges[-1]), 0.0, 1.0)
     axes.imshow(share[None], extent=extent, aspect="auto", cmap=shades, vmin=0, vmax=1)
     axes.set(xlim=span, yticks=[])
@@ -204,16 +154,16 @@ def _draw_day(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
         return
     axes.set(xlim=(0, 24), xticks=range(0, 25, 3), ylim=limits)
     axes.set_xlabel(f"hour of the day ({panel.zones[0] if panel.zones else 'local time'})", labelpad=1)
-    axes.stairs(highest, edges, baseline=lowest, fill=True, color=_WIDE)
-    axes.stairs(high, edges, baseline=low, fill=True, color=_NARROW)
-    axes.stairs(median, edges, baseline=None, color=_BLUE, linewidth=1.4)
+    axes.stairs(highest, edges, baseline=lowest, fill=True, color=WIDE)
+    axes.stairs(high, edges, baseline=low, fill=True, color=NARROW)
+    axes.stairs(median, edges, baseline=None, color=BLUE, linewidth=1.4)
     _finish(axes, panel.unit)
 
 
 def _finish(axes: Axes, unit: str) -> None:
     axes.yaxis.set_major_formatter("{x:.6g}")  # short, and no factor above the axis
     if unit in _TARGET_RANGE:
-        axes.axhspan(*_TARGET_RANGE[unit], color=_QUIET, linewidth=0, zorder=0)
+        axes.axhspan(*_TARGET_RANGE[unit], color=QUIET, linewidth=0, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -232,9 +182,3 @@ def _span(panel: Panel) -> str:
         return shown
     days = np.datetime_as_string(panel.stamps(np.array([0, len(panel) - 1])), unit="D")
     return f"{' to '.join(dict.fromkeys(days))} ({shown})"
-
-
-def _plain(text: str, most: int = 60) -> str:
-    """Return a name as one line that fits, without signs that no file may hold."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown if len(shown) <= most else f"{shown[: most - 3]}..."

@@ -260,6 +260,9 @@ def _reasons(dropped: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def local_checkpoint(checkpoint: str | None) -> Path | None:
-    """Return the directory of a checkpoint, or None for a hub name."""
-    return Path(checkpoint) if checkpoint and Path(checkpoint).is_dir() else None
+def local_checkpoint(model: str, checkpoint: str | None) -> Path | None:
+    """Return the directory of a checkpoint, also of one that the model's package holds, or None for a hub name."""
+    if checkpoint is None or Path(checkpoint).is_dir():
+        return Path(checkpoint) if checkpoint else None
+    known = host().model(model).card.known(checkpoint)
+    return known.folder if known else None

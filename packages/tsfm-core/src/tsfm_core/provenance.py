@@ -28,7 +28,7 @@ def run_facts(
     parent: Run | None,
 ) -> dict[str, Any]:
     """Return the facts of run.json that are known before anything is trained; the config's variables stay hidden."""
-    panel, local = prepared.panel, local_checkpoint(loaded.checkpoint)
+    panel, local = prepared.panel, local_checkpoint(loaded.backend.name, loaded.checkpoint)
     checkpoint = {"name": loaded.checkpoint, "hash": folder_hash(local) if local else None}
     counts = {name: len(windows) for name, windows in prepared.sets.items()}
     with_windows = set(prepared.train.items).union(*(windows.items for windows in prepared.sets.values()))

@@ -52,11 +52,21 @@ class KnownCheckpoint:
     :param name: as ``model.checkpoint`` names it.
     :param parameters: how many weights it has.
     :param licence: of the weights.
+    :param task: of its training, by the keys of ``task``: what ``tsfm predict`` does where a config says no task.
+    :param min_context: ``data.min_context`` of ``tsfm predict`` where nothing says it; None: the whole context.
+    :param folder: its directory, of one that a package holds; None: one of the hub.
+    :param sha256: of its weights.
+    :param notes: what a person must know of it, such as its data and its limits, by heading.
     """
 
     name: str
     parameters: int
     licence: str
+    task: Mapping[str, Any] = field(default_factory=dict)
+    min_context: int | None = None
+    folder: Path | None = None
+    sha256: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,11 @@ class ModelCard:
     checkpoints: tuple[KnownCheckpoint, ...] = ()
     precisions: tuple[Precision, ...] = ("fp32",)
     launchers: tuple[str, ...] = ()
+
+    def known(self, checkpoint: str | None) -> KnownCheckpoint | None:
+        """Return what is known of a checkpoint, of the default one where none is named."""
+        name = checkpoint or self.default_checkpoint
+        return next((one for one in self.checkpoints if one.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -330,6 +345,8 @@ class Dataset:
         sources may lack some.
     :param options_schema: pydantic class of ``data.options``.
     :param task_unit: the unit of a task that names none; default: ``unit``.
+    :param recognises: ``recognises(path)``, the unit in which a file of this format says that it holds the target, or
+        None for any other file: ``tsfm predict`` asks it where no source is named.
     """
 
     name: str
@@ -350,6 +367,7 @@ class Dataset:
     names: Callable[[Path | None], Sequence[str]] | None = None
     options_schema: type[BaseModel] | None = None
     task_unit: str | None = None
+    recognises: Callable[[Path], str | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import Any
 from tsfm_core.config.resolve import Resolved
 from tsfm_core.errors import RunError, listing
 from tsfm_core.files import folder_hash
+from tsfm_core.plugins import host
 from tsfm_core.prepare import Prepared, local_checkpoint
 from tsfm_core.provenance import changed_files
 from tsfm_core.run import Run
 
-__all__ = ["refuse_other_checkpoint", "refuse_other_data"]
+__all__ = ["refuse_other_checkpoint", "refuse_other_data", "started_from"]
 
 
 def refuse_other_checkpoint(run: Run, facts: Mapping[str, Any], resolved: Resolved) -> None:
@@ -20,11 +21,18 @@ def refuse_other_checkpoint(run: Run, facts: Mapping[str, Any], resolved: Resolv
 
     :raises RunError: with both hashes.
     """
-    was = (facts["checkpoint"] or {}).get("hash")
+    if not facts["checkpoint"]:
+        return
+    name, was = started_from(facts, resolved), facts["checkpoint"]["hash"]
+    default = host().model(facts["model"]).card.default_checkpoint
+    if name not in (resolved.config.model.get("checkpoint"), default):
+        raise RunError(
+            f"{run.path} started from {name}, which was the default; the default is {default} now",
+            "go back to the versions that run.json names",
+        )
     if not was:
         return
-    name = str(resolved.config.model.get("checkpoint"))
-    local = local_checkpoint(name)
+    local = local_checkpoint(facts["model"], name)
     if local is None:
         raise RunError(f"the checkpoint that {run.path} started from is not there: {name}", "put it back")
     if (now := folder_hash(local)) != was:
@@ -32,6 +40,11 @@ def refuse_other_checkpoint(run: Run, facts: Mapping[str, Any], resolved: Resolv
             f"the checkpoint {name} is not what {run.path} started from: its hash was {was[:12]} and is {now[:12]}",
             "put the weights back as they were",
         )
+
+
+def started_from(facts: Mapping[str, Any], resolved: Resolved) -> str:
+    """Return the name of the checkpoint that a run started from: its configuration's, else the default one of then."""
+    return str(resolved.config.model.get("checkpoint") or facts["checkpoint"]["name"])
 
 
 def refuse_other_data(run: Run, facts: Mapping[str, Any], prepared: Prepared) -> None:

@@ -41,14 +41,16 @@ def model_card() -> ModelCard:
     """Return the static facts."""
     from tsfm_core import KnownCheckpoint, ModelCard
     from tsfm_ttm.schema import TtmConfig, TtmTraining
+    from tsfm_ttm.shipped import SHIPPED, shipped_checkpoint
 
+    r2 = KnownCheckpoint("ibm-granite/granite-timeseries-ttm-r2", 805_280, "Apache-2.0")
     return ModelCard(
         summary="Granite Tiny Time Mixers: small pretrained mixers, 1 to 5 million weights",
         licence="Apache-2.0",
         strategies=("zero_shot", "full", "lora", "head", "from_scratch"),
         config_schema=TtmConfig,
         training_schema=TtmTraining,
-        default_checkpoint="ibm-granite/granite-timeseries-ttm-r2",
+        default_checkpoint=SHIPPED,
         quantiles=True,
         past_covariates=True,
         known_covariates=True,
@@ -56,7 +58,7 @@ def model_card() -> ModelCard:
         longest_prediction=720,
         precisions=("fp32", "bf16", "fp16"),
         launchers=("ddp",),
-        checkpoints=(KnownCheckpoint("ibm-granite/granite-timeseries-ttm-r2", 805_280, "Apache-2.0"),),
+        checkpoints=(shipped_checkpoint(), r2),
     )
 
 
@@ -92,11 +94,15 @@ def predict(model: Any, data: Any, task: Task) -> Forecasts:
 
 @hookimpl
 def statistics(model: Any, data: Any, runtime: Runtime) -> Mapping[str, tuple[Sequence[float], Sequence[float]]]:
-    """Return the scaler's mean and deviation of each channel, and what the training windows give."""
+    """Return the scaler's mean and deviation of each channel, and what the training windows give.
+
+    Without the target, where a network that sees its level kept what it was trained with before.
+    """
     from tsfm_ttm.scaling import Scaler
 
-    again = Scaler.learn(data, runtime.seed)
+    again, record = Scaler.learn(data, runtime.seed), model.checkpoint.training
+    first = 1 if record and record.kept_scale else 0
     return {
-        "mean": (model.scaler.mean.tolist(), again.mean.tolist()),
-        "std": (model.scaler.std.tolist(), again.std.tolist()),
+        "mean": (model.scaler.mean[first:].tolist(), again.mean[first:].tolist()),
+        "std": (model.scaler.std[first:].tolist(), again.std[first:].tolist()),
     }

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tsfm_core import CapabilityError, ConfigError, Task
+from tsfm_core import CapabilityError, ConfigError, Task, conversion_factor
 from tsfm_torch import ADAPTER_CONFIG, ADAPTER_WEIGHTS, checkpoint_directory, read_json, sha256_of
+from tsfm_ttm.shipped import shipped_folder
 
 __all__ = ["CONFIG", "SKIP", "WEIGHTS", "Checkpoint", "Training", "open_checkpoint"]
 
@@ -25,6 +26,7 @@ class Training(BaseModel):
 
     :param mean: of each of ``task.channels`` over the training windows.
     :param std: likewise; both in the channel's own unit.
+    :param kept_scale: whether the target's mean and deviation are those of the checkpoint that the training began with.
     :param base_sha256: of the weights that adapters belong to; None: the checkpoint holds whole weights.
     """
 
@@ -34,6 +36,14 @@ class Training(BaseModel):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     base_sha256: str | None = None
+    kept_scale: bool | None = None
+
+    def factor(self, task: Task) -> float:
+        """Return the number that turns a forecast of this network into the unit of ``task``.
+
+        :raises DataError: where the two are not units of one quantity.
+        """
+        return conversion_factor(self.task.unit, task.unit)
 
     def write(self, directory: Path) -> None:
         """Write the file that :func:`open_checkpoint` reads."""
@@ -64,19 +74,38 @@ class Checkpoint:
         return sha256_of([self.directory / WEIGHTS])
 
     @property
+    def shipped(self) -> bool:
+        """Whether it came with this package."""
+        return self.directory == shipped_folder(self.name)
+
+    @property
     def linear_skip(self) -> bool:
         """Whether a linear skip lies beside the network."""
         return (self.directory / SKIP).is_file()
+
+    @property
+    def quantile_head(self) -> Literal["granite", "steps"] | None:
+        """Which of the quantile heads it has, if any."""
+        if self.config.get("multi_quantile_head"):
+            return "granite"
+        return "steps" if self.config.get("quantile_head") == "steps" else None
+
+    def answers(self, task: Task) -> Task:
+        """Return ``task`` with the steps and the quantile levels that the network gives, untrained steps left out."""
+        steps = self.config.get("prediction_filter_length") or self.config["prediction_length"]
+        levels = self.config.get("quantile_levels") if self.quantile_head else None
+        given = {"prediction_length": steps, "quantile_levels": tuple(sorted(levels or ()))}
+        return task.model_copy(update=given)
 
 
 def open_checkpoint(name: str, task: Task) -> Checkpoint:
     """Find a checkpoint and read its small files; the weights are read later.
 
-    :param name: a directory, or the name of a hub repository.
+    :param name: a directory, the name of the checkpoint that ships with this package, or that of a hub repository.
     :raises ConfigError: for a directory that is not there or is no checkpoint, or a hub that cannot be reached.
     :raises CapabilityError: for adapters whose base is not what it was.
     """
-    directory = checkpoint_directory(name, _PATTERNS, lambda: _revision(name, task))
+    directory = _directory(name, task)
     config = read_json(directory / CONFIG, name)
     training = None
     if (directory / TRAINING).exists():
@@ -101,7 +130,7 @@ def _base(name: str, adapters: Path, training: Training | None) -> tuple[str, Pa
         raise ConfigError(f"the adapters in {name} have no {TRAINING} beside them, with their task", "train them again")
     task = training.task
     try:
-        directory = checkpoint_directory(base, _PATTERNS, lambda: _revision(base, task))
+        directory = _directory(base, task)
         if not (directory / WEIGHTS).is_file():
             raise ConfigError(f"it has no {WEIGHTS}")
     except ConfigError as error:
@@ -113,6 +142,13 @@ def _base(name: str, adapters: Path, training: Training | None) -> tuple[str, Pa
             "put those weights back, or train the adapters again",
         )
     return _found_again(base), directory
+
+
+def _directory(name: str, task: Task) -> Path:
+    shipped = shipped_folder(name)
+    if shipped and not Path(name).is_dir():  # a directory is what it says, as for the name of any repository
+        return shipped
+    return checkpoint_directory(name, _PATTERNS, lambda: _revision(name, task))
 
 
 def _found_again(name: str) -> str:

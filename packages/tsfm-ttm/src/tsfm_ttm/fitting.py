@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tsfm_core import CapabilityError, ConfigError, Task
+from tsfm_core import CapabilityError, ConfigError, DataError, Task
 from tsfm_ttm.checkpoint import Checkpoint, Training
 
 __all__ = ["check_blocks", "check_checkpoint", "check_levels", "check_skip", "choose_quantile_head"]
@@ -28,7 +28,7 @@ def choose_quantile_head(wanted: str | None, task: Task, checkpoint: Checkpoint 
                 "leave model.quantile_head out, or name the levels",
             )
         return None
-    own = _own_head(checkpoint.config) if checkpoint else None
+    own = checkpoint.quantile_head if checkpoint else None
     if checkpoint and own and wanted and own != wanted:
         raise ConfigError(
             f"model.quantile_head is {wanted}, and {checkpoint.name} has the quantile head {own}",
@@ -86,6 +86,8 @@ def check_checkpoint(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
     :raises CapabilityError: for a network of another kind, another context, a longer horizon, other levels or channels.
     """
     _check_kind(checkpoint)
+    if checkpoint.shipped:
+        _check_shipped(checkpoint, task)
     _check_lengths(checkpoint, task, trains)
     if checkpoint.training is None:
         _check_foreign(checkpoint, task, trains)
@@ -126,6 +128,30 @@ def _check_kind(checkpoint: Checkpoint) -> None:
         )
 
 
+def _check_shipped(checkpoint: Checkpoint, task: Task) -> None:
+    assert checkpoint.training is not None
+    trained = checkpoint.training.task
+    wrong = {
+        "unit": not _converts(checkpoint.training, task),
+        "freq": task.step_seconds != trained.step_seconds,
+        "context_length": task.context_length != trained.context_length,
+        "prediction_length": task.prediction_length > trained.prediction_length,
+    }
+    for key in (key for key, refused in wrong.items() if refused):
+        raise CapabilityError(
+            f"{checkpoint.name} is for glucose in mg/dL or mmol/L every {trained.freq}, {trained.context_length} steps "
+            f"in and at most {trained.prediction_length} out, and task.{key} is {getattr(task, key)}",
+            f"set model.checkpoint to {_R2}, or training.strategy to from_scratch",
+        )
+
+
+def _converts(training: Training, task: Task) -> bool:
+    try:
+        return training.factor(task) > 0
+    except DataError:
+        return False
+
+
 def _check_lengths(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
     name, config = checkpoint.name, checkpoint.config
     context, longest = config.get("context_length"), config.get("prediction_length")
@@ -146,12 +172,12 @@ def _check_lengths(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
             f"{name} forecasts at most {longest} steps, and task.prediction_length is {task.prediction_length}",
             f"set task.prediction_length to {longest} or less",
         )
-    whole = any(config.get(block) for block in ("multi_quantile_head", "enable_forecast_channel_mixing"))
-    whole |= checkpoint.linear_skip
-    if task.prediction_length != longest and whole and not trains:
-        # these blocks look over the whole horizon: cut short, they would answer something else
+    trained = checkpoint.training.task.known_covariates if checkpoint.training else ()
+    if task.prediction_length != longest and trained and not trains:
+        # these are read over the whole horizon, and known for the task's alone
         raise CapabilityError(
-            f"{name} forecasts {longest} steps as a whole, and task.prediction_length is {task.prediction_length}",
+            f"{name} reads {', '.join(trained)} over {longest} steps, and task.prediction_length is "
+            f"{task.prediction_length}",
             f"set task.prediction_length to {longest}",
         )
 
@@ -179,7 +205,7 @@ def _check_channels(checkpoint: Checkpoint, training: Training, task: Task, trai
     covariates = ("past_covariates", "known_covariates")
     for key in covariates if trains else ("target", "unit", "freq", *covariates):
         was, asked = getattr(trained, key), getattr(task, key)
-        if was != asked:
+        if was != asked and not (key == "unit" and _converts(training, task)):
             raise CapabilityError(
                 f"{name} was trained with task.{key} {_shown(was)}, and it is {_shown(asked)} now",
                 f"set task.{key} to {_shown(was)}, or train another checkpoint",
@@ -188,25 +214,23 @@ def _check_channels(checkpoint: Checkpoint, training: Training, task: Task, trai
 
 def _check_quantiles(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
     name, asked = checkpoint.name, task.quantile_levels
-    if _own_head(checkpoint.config):
+    if checkpoint.quantile_head:
         levels = tuple(sorted(checkpoint.config.get("quantile_levels") or ()))
-        if levels != asked:
+        if trains and levels != asked:
             raise CapabilityError(
                 f"{name} gives the quantile levels {_shown(levels)}, and task.quantile_levels is {_shown(asked)}",
                 f"set task.quantile_levels to {_shown(levels)}",
+            )
+        if not {*asked} <= {*levels}:
+            raise CapabilityError(
+                f"{name} gives the quantile levels {_shown(levels)}, and task.quantile_levels is {_shown(asked)}",
+                "choose among them",
             )
     elif asked and not trains:
         raise CapabilityError(
             f"{name} gives point forecasts only, and task.quantile_levels asks for {_shown(asked)}",
             f"{_TRAIN}, or task.quantile_levels to []",
         )
-
-
-def _own_head(config: Mapping[str, Any]) -> str | None:
-    """Return the quantile head of a checkpoint, or None."""
-    if config.get("multi_quantile_head"):
-        return "granite"
-    return "steps" if config.get("quantile_head") == "steps" else None
 
 
 def _shown(value: Any) -> str:

@@ -19,24 +19,24 @@ def forecast(model: Ttm, windows: Windows) -> Forecasts:
     """Forecast every window, in order.
 
     A network with a quantile head gives quantiles and the mean that they stand for (:func:`mean_weights`); what granite
-    calls its prediction is then the median.
+    calls its prediction is then the median. Of what a network gives, the task's steps and levels are kept.
     """
-    task, levels = model.task, len(model.task.quantile_levels)
-    shape = (len(windows), levels, task.prediction_length) if levels else (len(windows), task.prediction_length)
-    forecasts = np.empty(shape, np.float32)
+    steps, levels = model.task.prediction_length, model.answers.quantile_levels
+    forecasts = np.empty((len(windows), *([len(levels)] if levels else []), steps), np.float32)
     done = 0
     with torch.inference_mode():
         for rows, kept in fixed_batches(len(windows), model.batch_size):
             batch = {key: value.to(model.device) for key, value in network_inputs(windows, rows, model.scaler).items()}
-            forecasts[done : done + kept] = answer(model.network, batch)[:kept].cpu().numpy()
+            forecasts[done : done + kept] = answer(model.network, batch)[:kept, ..., :steps].cpu().numpy()
             done += kept
     forecasts = model.scaler.target(forecasts)
     if not levels:
         return Forecasts.of(windows, mean=forecasts)
     mean = np.zeros_like(forecasts[:, 0])
-    for at, weight in enumerate(mean_weights(task.quantile_levels)):  # a product would round by the number of windows
+    for at, weight in enumerate(mean_weights(levels)):  # a product would round by the number of windows
         mean += weight * forecasts[:, at]
-    return Forecasts.of(windows, mean=mean, quantiles=forecasts)
+    asked = [levels.index(level) for level in model.task.quantile_levels]
+    return Forecasts.of(windows, mean=mean, quantiles=forecasts[:, asked] if asked else None)
 
 
 def mean_weights(levels: Sequence[float]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tsfm_core import ConfigError, Runtime, Task
+from tsfm_core import CapabilityError, ConfigError, Runtime, Task
 from tsfm_torch import choose_device, merge_adapters, open_adapters, require_peft
 from tsfm_ttm.architecture import overrides, random_architecture, task_fields
 from tsfm_ttm.checkpoint import Checkpoint, open_checkpoint
@@ -36,6 +36,7 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
     device = choose_device(runtime.device)
     scaler = Scaler.identity(len(task.channels))
     found = adapters = None
+    answers, kept_scale = task, None
     added: tuple[str, ...] = ()
     if runtime.strategy == "lora":
         require_peft()
@@ -47,15 +48,20 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
         trains = runtime.strategy != "zero_shot"
         found = open_checkpoint(checkpoint, task)
         skips = check_skip(found, bool(config.linear_skip), trains)
-        own = task if not skips else task.model_copy(update={"past_covariates": (), "known_covariates": ()})
-        check_checkpoint(found, task if found.linear_skip else own, trains)
-        head = choose_quantile_head(config.quantile_head, task, found)
+        bare = {"past_covariates": (), "known_covariates": ()} if skips else {}
+        check_checkpoint(found, task if found.linear_skip else task.model_copy(update=bare), trains)
+        answers = task if trains else found.answers(task)
+        head = choose_quantile_head(config.quantile_head, answers, found)
         changed = overrides(config, found.config, checkpoint, trains)
-        fields = {**found.config, **changed, **task_fields(own, found.config["prediction_length"], head)}
-        network = build(fields, runtime.seed)
+        own = task_fields(answers.model_copy(update=bare), found.config["prediction_length"], head)
+        network = build({**found.config, **changed, **own}, runtime.seed)
         added = load_weights(network, found.directory, checkpoint)
+        if added and not trains and not found.adapters:  # adapters bring what their base lacks
+            raise CapabilityError(
+                f"the weights of {checkpoint} lack {added[0]}, which its config.json names", "fetch or train it again"
+            )
         if skips:
-            network = LinearSkip(network, task)
+            network = LinearSkip(network, answers)
             if not trains:
                 network.read(found.directory, checkpoint)
         network = network.to(device)
@@ -64,12 +70,17 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
             check_blocks(adapters, added, checkpoint)
         elif found.adapters:
             network = merge_adapters(network, found.adapters, checkpoint)
-        scaler = scaler if trains else _scaler(found, scaler)
+        if found.training and trains and not found.config.get("scaling", "std"):
+            kept_scale = _scaler(found, task, scaler).of_target()
+        scaler = scaler if trains else _scaler(found, task, scaler)
     network = network.to(device).eval()
-    return Ttm(network, task, scaler, device, runtime.batch_size or _BATCH, found, added, adapters)
+    return Ttm(network, task, scaler, device, runtime.batch_size or _BATCH, answers, found, added, kept_scale, adapters)
 
 
-def _scaler(found: Checkpoint, otherwise: Scaler) -> Scaler:
+def _scaler(found: Checkpoint, task: Task, otherwise: Scaler) -> Scaler:
+    """Return the scaler of a trained network, its target's in the unit of ``task``: the network knows no unit."""
     if found.training is None:
         return otherwise
-    return Scaler(np.asarray(found.training.mean, np.float32), np.asarray(found.training.std, np.float32))
+    factors = np.ones(len(found.training.mean), np.float32)
+    factors[0] = found.training.factor(task)
+    return Scaler(*(np.asarray(one, np.float32) * factors for one in (found.training.mean, found.training.std)))

@@ -27,8 +27,10 @@ class Ttm:
     :param network: granite's ``TinyTimeMixerForPrediction``, or a linear skip around it, on ``device``, in eval mode.
     :param scaler: of ``task.channels``; the identity before training.
     :param batch_size: windows in each forward pass of a forecast.
+    :param answers: what the network gives: no fewer steps and quantile levels than ``task``.
     :param checkpoint: None for one that began with random weights.
     :param added: blocks of the network that the checkpoint does not have.
+    :param kept_scale: of the target alone: that of a checkpoint which sees the level, and so keeps it in training.
     :param adapters: peft's wrapper of the network, where the checkpoint's adapters are to be trained further.
     """
 
@@ -37,8 +39,10 @@ class Ttm:
     scaler: Scaler
     device: torch.device
     batch_size: int
+    answers: Task
     checkpoint: Checkpoint | None = None
     added: tuple[str, ...] = ()
+    kept_scale: Scaler | None = None
     adapters: Any = None
 
 

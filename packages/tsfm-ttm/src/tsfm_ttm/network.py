@@ -33,7 +33,9 @@ def build(fields: Mapping[str, Any], seed: int) -> Any:
         torch.manual_seed(seed)
         network = granite.TinyTimeMixerForPrediction(granite.TinyTimeMixerConfig(**fields))
         if fields.get("forecast_from") == "last":
-            network.backbone.scaler = FromLast()
+            network.backbone.scaler = FromLast(fields["context_length"], fields["prediction_length"])
+            for parameter in network.head.base_forecast_block.parameters():
+                torch.nn.init.zeros_(parameter)  # a network that has learnt nothing adds nothing
         if fields.get("quantile_head") == "steps":
             add_steps_head(network)
         return network.eval()

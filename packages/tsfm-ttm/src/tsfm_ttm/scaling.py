@@ -61,6 +61,14 @@ class Scaler:
         constant = std <= 1e-6 * np.abs(mean)
         return cls(mean.astype(np.float32), np.where(constant, 1, std).astype(np.float32))
 
+    def of_target(self) -> Self:
+        """Return that of the target alone."""
+        return type(self)(self.mean[:1], self.std[:1])
+
+    def with_target(self, other: Self) -> Self:
+        """Return the same with another scaler's target."""
+        return type(self)(*(np.r_[new[:1], own[1:]] for own, new in ((self.mean, other.mean), (self.std, other.std))))
+
     def standardise(self, values: Floats, channels: slice) -> Floats:
         """Return ``[..., channels]`` without unit."""
         standardised: Floats = (values - self.mean[channels]) / self.std[channels]

@@ -57,8 +57,8 @@ class TtmConfig(Section):
     scaling: Literal["window", "none", "last"] | None = Field(
         default=None,
         description="window: each window by its own mean and deviation; none: by those of the training windows alone, "
-        "so that the network knows the level; last: like none, and it answers the difference to the last reading; "
-        "from_scratch only, default window",
+        "so that the network knows the level; last: like none, and it answers what is added to the last reading and a "
+        "ridge map; from_scratch only, default window",
     )
     quantile_head: Literal["granite", "steps"] | None = Field(
         default=None,

@@ -29,7 +29,7 @@ class LinearSkip(nn.Module):
     The network is given the target alone. Weights and gate are solved for once, before the network is trained through
     the gate, and stay: no gradient reaches them.
 
-    :param network: granite's, of one channel.
+    :param network: granite's, of one channel; None: the map alone is to be solved for.
     """
 
     weights: Tensor

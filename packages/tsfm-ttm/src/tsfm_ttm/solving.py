@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from tsfm_ttm.model import network_inputs
 from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.skip import LinearSkip
 
-__all__ = ["Sums", "best_of", "fit_skip", "sums_of"]
+__all__ = ["Sums", "best_of", "fit_map", "fit_skip", "sums_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,6 +35,24 @@ def fit_skip(skip: LinearSkip, windows: TrainingWindows, scaler: Scaler, seed: i
     :param seed: draws the windows where there are very many.
     :raises DataError: where no truth was observed as a whole.
     """
+    weights, gate = best_of(_by_part(skip, windows, scaler, seed, "set model.linear_skip to false"))
+    device = skip.weights.device
+    skip.weights.copy_(torch.from_numpy(weights).to(device))
+    skip.gate.copy_(torch.from_numpy(gate).to(device))
+
+
+def fit_map(network: Any, windows: TrainingWindows, scaler: Scaler, seed: int) -> None:
+    """Solve for the map of a network that forecasts from the last reading, in place, as if it answered nothing.
+
+    Windows, penalty and refusal are those of :func:`fit_skip`.
+    """
+    alone = windows.task.model_copy(update={"past_covariates": (), "known_covariates": ()})
+    sums = _by_part(LinearSkip(None, alone), windows, scaler, seed, "set model.scaling to none or window")
+    network.backbone.scaler.map.copy_(torch.from_numpy(best_of(sums)[0]))
+
+
+def _by_part(skip: LinearSkip, windows: TrainingWindows, scaler: Scaler, seed: int, otherwise: str) -> list[Sums]:
+    """Return the sums over each part of the windows that is left out in turn."""
     count = len(windows)
     rows = np.arange(count) if count <= _ENOUGH else np.sort(shuffled(np.arange(_ENOUGH), count, seed, 0))
     items = np.unique(windows.take(rows).item_id.astype(str), return_inverse=True)[1]
@@ -42,14 +60,9 @@ def fit_skip(skip: LinearSkip, windows: TrainingWindows, scaler: Scaler, seed: i
     sums = [sums_of(skip, windows, rows[parts == part], scaler) for part in np.unique(parts)]
     sums = [one for one in sums if one.count]
     if not sums:
-        raise DataError(
-            "model.linear_skip is fitted to windows whose whole truth was observed, and there is none",
-            "set model.linear_skip to false",
-        )
-    weights, gate = best_of(sums)
-    device = skip.weights.device
-    skip.weights.copy_(torch.from_numpy(weights).to(device))
-    skip.gate.copy_(torch.from_numpy(gate).to(device))
+        said = "a ridge map is fitted to windows whose whole truth was observed, and there is none"
+        raise DataError(said, otherwise)
+    return sums
 
 
 @dataclass(frozen=True)
@@ -132,10 +145,14 @@ def sums_of(skip: LinearSkip, windows: TrainingWindows, rows: npt.NDArray[np.int
         given = network_inputs(windows, some[whole], scaler)
         batch = {name: values.to(skip.weights.device) for name, values in given.items()}
         past, observed = batch["past_values"], batch["past_observed_mask"]
-        with torch.inference_mode():
-            output = skip.network(past_values=past[..., :1], past_observed_mask=observed[..., :1], return_loss=False)
-            described = skip.features(past, observed, batch.get("future_values"))
         last = past[:, -1:, 0].cpu().double().numpy()
-        forecast = skip.point(output).cpu().double().numpy() - last
+        forecast = np.zeros((len(last), horizon))
+        with torch.inference_mode():
+            later = batch.get("future_values") if skip.network is not None else None
+            described = skip.features(past, observed, later)
+            if skip.network is not None:
+                past, observed = past[..., :1], observed[..., :1]
+                output = skip.network(past_values=past, past_observed_mask=observed, return_loss=False)
+                forecast = skip.point(output).cpu().double().numpy() - last
         total += Sums.of(described.cpu().double().numpy(), forecast, truth[whole].astype(np.float64) - last)
     return total

@@ -25,13 +25,14 @@ from tsfm_torch import (
 from tsfm_ttm.augmenting import Augmentation, Drawn
 from tsfm_ttm.checkpoint import Training
 from tsfm_ttm.forecasting import mean_weights
+from tsfm_ttm.from_last import FromLast
 from tsfm_ttm.losses import point_loss, quantile_loss
 from tsfm_ttm.model import Ttm, answer, network_inputs
 from tsfm_ttm.network import read_weights, save, save_config
 from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.schema import TtmTraining
 from tsfm_ttm.skip import LinearSkip
-from tsfm_ttm.solving import fit_skip
+from tsfm_ttm.solving import fit_map, fit_skip
 
 __all__ = ["ADAPTER_TARGETS", "train"]
 
@@ -54,12 +55,15 @@ def train(model: Ttm, data: TrainingWindows, validation: TrainingWindows | None,
             f"training.loss is {training.loss!r}, but task.quantile_levels is trained by the quantile loss",
             "leave training.loss out, or set task.quantile_levels to []",
         )
-    trained = replace(model, scaler=Scaler.learn(data, job.runtime.seed))
+    scaler = Scaler.learn(data, job.runtime.seed)
+    trained = replace(model, scaler=scaler.with_target(model.kept_scale) if model.kept_scale else scaler)
     network = model.network
     if training.strategy == "lora":
         return _train_adapters(trained, data, validation, job)
     if isinstance(network, LinearSkip):
         fit_skip(network, data, trained.scaler, job.runtime.seed)
+    elif model.checkpoint is None and isinstance(network.backbone.scaler, FromLast):
+        fit_map(network, data, trained.scaler, job.runtime.seed)
     backbone = (_BACKBONE,) if training.strategy == "head" else ()
     for name in backbone:
         network.get_submodule(name).requires_grad_(False)
@@ -110,7 +114,12 @@ def _train_adapters(model: Ttm, data: TrainingWindows, validation: TrainingWindo
 
 def _record(model: Ttm) -> Training:
     scaler = model.scaler
-    return Training(task=model.task, mean=tuple(scaler.mean.tolist()), std=tuple(scaler.std.tolist()))
+    return Training(
+        task=model.task,
+        mean=tuple(scaler.mean.tolist()),
+        std=tuple(scaler.std.tolist()),
+        kept_scale=True if model.kept_scale else None,
+    )
 
 
 def _trainable(model: Ttm, job: Job, write: Callable[[Path], None], read: Callable[[Path], None]) -> Trainable:

@@ -23,6 +23,7 @@ from tsfm_core.files import finite, folder_hash
 from tsfm_core.outcomes import flat
 from tsfm_core.plugins import host
 from tsfm_core.prepare import local_checkpoint
+from tsfm_core.unchanged import started_from
 
 __all__ = ["forecasts", "protocol", "run", "scores", "seen", "selection", "strategy", "weights"]
 
@@ -124,7 +125,7 @@ def weights(evidence: Evidence) -> str:
     """The weights are those that the run left, and it started from the checkpoint that it notes."""
     facts, best, said = evidence.facts, evidence.run.best_checkpoint, []
     was = (facts["checkpoint"] or {}).get("hash")
-    local = local_checkpoint(evidence.resolved.config.model.get("checkpoint"))
+    local = local_checkpoint(facts["model"], started_from(facts, evidence.resolved)) if was else None
     if was and local:
         _same_hash("the checkpoint it started from", was, folder_hash(local))
         said.append(f"started from {was[:12]}")

@@ -72,9 +72,9 @@ def check(
 ) -> None:
     """Report what every item's rows are like, and each problem with the way out of it; exit 1 if there is one."""
     if plot:
-        from tsfm_core.plot import check_plot
+        from tsfm_core.picture import check_picture
 
-        check_plot(plot)
+        check_picture(plot)
     panel, quality, _ = _open("check", source, path, config, settings)
     if as_json:
         print_json(_facts(panel) | quality.to_json())

@@ -60,6 +60,14 @@ def show(name: Annotated[str, typer.Argument(help="A model of tsfm models list."
     if checkpoints:
         known = [{**one, "parameters": f"{one['parameters'] / 1e6:.3g} million"} for one in checkpoints]
         print_table(known, {"name": "known checkpoint", "parameters": "weights", "licence": "licence"})
+        told = [
+            f"  {one.name} · {heading}: {text}"
+            for one in card.checkpoints
+            for heading, text in (*one.notes.items(), ("sha256", one.sha256))
+            if text
+        ]
+        if told:
+            print_lines("\n".join(told))
     rows = [{**row, "default": "none" if row["default"] is None else str(row["default"])} for row in keys]
     print_table(rows, {"key": "key", "default": "default", "about": "what it does"})
 

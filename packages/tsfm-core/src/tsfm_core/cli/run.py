@@ -92,25 +92,59 @@ def backtest(
 
 def predict(
     model: Annotated[str, typer.Argument(help="A model, or the run whose model forecasts.", metavar="MODEL|RUN")],
-    data: Annotated[Path, typer.Option(help="A csv or parquet file.", metavar="FILE")],
+    data: Annotated[Path, typer.Option(help="A csv or parquet file, or one that --source reads.", metavar="FILE")],
     output: Annotated[Path, typer.Option(help="A csv or parquet file to write.", metavar="FILE")],
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of the readings, and of the forecasts where no task says it.")
+    ] = None,
+    item_id: Annotated[str | None, typer.Option(help="Column that says whose a row is.", metavar="COLUMN")] = None,
+    timestamp: Annotated[str | None, typer.Option(help="Column of the stamps.", metavar="COLUMN")] = None,
+    target: Annotated[str | None, typer.Option(help="Column of what is forecast.", metavar="COLUMN")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Format of the file, a name of tsfm data list.", metavar="NAME")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the forecasts too, into a .png, .svg or .pdf file.", metavar="FILE"),
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     batch_size: _BatchSize = None,
     checkpoint: Checkpoint = None,
 ) -> None:
-    """Forecast past each item's last reading."""
-    from tsfm_core.api import predict as run_predict
+    """Forecast past each item's last reading; without a task, what the model's checkpoint was trained for."""
+    from tsfm_core.ahead import look_ahead
     from tsfm_core.files import check_output, write_frame
     from tsfm_core.progress import bar
+    from tsfm_core.units import CUSTOM
 
     check_output(output, data)
-    flags: dict[str, Any] = {"runtime.batch_size": batch_size, "model.checkpoint": checkpoint}
-    frame, without = run_predict(model, data, config, settings or (), flags, bar)
-    write_frame(output, frame)
-    for item, reason in without.items():
+    if plot:
+        from tsfm_core.picture import check_picture
+
+        check_picture(plot, ("png", "svg", "pdf"))
+    columns = {"item_id": item_id, "timestamp": timestamp, "target": target}
+    flags: dict[str, Any] = {
+        "runtime.batch_size": batch_size,
+        "model.checkpoint": checkpoint,
+        "data.unit": unit,
+        "data.source": source,
+        **{f"data.columns.{role}": column for role, column in columns.items()},
+    }
+    ahead = look_ahead(model, data, config, settings or (), flags, bar)
+    write_frame(output, ahead.frame)
+    if plot:
+        from tsfm_core.fan import draw_fan
+
+        draw_fan(ahead, plot)
+    for said in ahead.notes:
+        note(said)
+    for item, reason in ahead.without.items():
         note(f"no forecast for {item}: {reason}")
-    note(f"{frame['item_id'].nunique():,} items forecast, {len(frame):,} rows: {output}")
+    items, rows = ahead.frame["item_id"].nunique(), len(ahead.frame)
+    note(f"{items:,} items forecast, {rows:,} rows in {ahead.task.unit.removeprefix(CUSTOM)}: {output}")
+    if plot:
+        note(f"plot: {plot}")
 
 
 def _show(run: Run, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +15,11 @@ from tsfm_core.config.schema import Config
 from tsfm_core.config.tree import Key, Origin, Tree
 from tsfm_core.errors import ConfigError, TsfmError, did_you_mean
 
-__all__ = ["Resolved", "read_config", "require", "validate"]
+__all__ = ["ConfigSource", "Resolved", "TaskOf", "read_config", "require", "validate"]
 
+ConfigSource = str | Path | Mapping[str, Any] | None
+#: Gives a task from what is said besides, or None.
+TaskOf = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
@@ -88,16 +91,18 @@ class Resolved:
 
 
 def read_config(
-    source: str | Path | Mapping[str, Any] | None,
+    source: ConfigSource,
     settings: Iterable[str] = (),
     flags: Mapping[str, Any] | None = None,
     trains: bool = True,
+    task_of: TaskOf | None = None,
 ) -> Resolved:
     """Read a configuration: defaults < file < ``--set a.b=c`` < named flags.
 
     :param source: a YAML file, or the same as a mapping.
     :param flags: values of named flags by their dotted key; None is "not given".
     :param trains: whether it is to train; of a run whose model is used, what the file says of a training is left out.
+    :param task_of: gives the task where the file has none; settings and flags go over it.
     :raises ConfigError: with file, line and the nearest name.
     """
     tree = _tree_of(source)
@@ -106,16 +111,21 @@ def read_config(
     if not trains:
         for key in _OF_TRAINING:
             tree.drop(("runtime", key))
-    return _resolved(tree, settings, flags)
+    return _resolved(tree, settings, flags, task_of if "task" not in tree.value else None)
 
 
-def _resolved(tree: Tree, settings: Iterable[str], flags: Mapping[str, Any] | None) -> Resolved:
+def _resolved(
+    tree: Tree, settings: Iterable[str], flags: Mapping[str, Any] | None, task_of: TaskOf | None = None
+) -> Resolved:
     for setting in settings:
         tree.set(*parse_setting(setting))
     for dotted, value in (flags or {}).items():
         if value is not None:
             flag = "--" + dotted.rsplit(".", 1)[-1].replace("_", "-")
             tree.set(tuple(dotted.split(".")), Tree(value, {(): Origin(flag)}))
+    for key, value in ((task_of(tree.value) if task_of else None) or {}).items():
+        if key not in tree.value.get("task", {}):
+            tree.set(("task", key), Tree(value, {(): Origin("the checkpoint's task")}))
     return Resolved(validate(Config, substitute(tree), tree, ()), tree)
 
 
@@ -139,7 +149,7 @@ def validate(schema: type[M], values: Mapping[str, Any], tree: Tree, above: Key)
         raise ConfigError(f"{tree.origin(above)}: {error.message}", error.hint) from error
 
 
-def _tree_of(source: str | Path | Mapping[str, Any] | None) -> Tree:
+def _tree_of(source: ConfigSource) -> Tree:
     if source is None:
         return Tree({}, {(): Origin("the command line")})
     if isinstance(source, Mapping):

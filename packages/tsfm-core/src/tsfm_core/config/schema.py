@@ -15,7 +15,16 @@ from tsfm_core.task import Task, as_value_error
 from tsfm_core.units import check_unit
 from tsfm_core.zones import check_zone
 
-__all__ = ["Config", "DataConfig", "EvaluationConfig", "OutputConfig", "RuntimeConfig", "Section", "SplitConfig"]
+__all__ = [
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "OutputConfig",
+    "RuntimeConfig",
+    "Section",
+    "SplitConfig",
+    "TableOptions",
+]
 
 
 def _moment(value: object) -> datetime:
@@ -39,6 +48,14 @@ class Section(BaseModel):
     """A part of the configuration: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+class TableOptions(Section):
+    """``data.options`` of a csv or parquet file."""
+
+    item_id: str | None = Field(
+        default=None, min_length=1, description="id of the only person in a file without a column of ids"
+    )
 
 
 class DataConfig(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -12,8 +12,14 @@ from tsfm_core.errors import DataError, did_you_mean, listing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_quotes", "csv_columns", "parquet_columns", "read_csv", "read_parquet"]
+    from tsfm_core.records import Source
 
+    _Read = Callable[[Path | None, Sequence[str]], Iterator[pa.RecordBatch]]
+
+__all__ = ["ITEM", "check_quotes", "csv_columns", "of_one_item", "parquet_columns", "read_csv", "read_parquet"]
+
+#: The column of ids where ``data.columns`` names none.
+ITEM = "item_id"
 #: What a folder of parquet files is called where its column is null.
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 #: What a csv may write for "not observed".
@@ -89,6 +95,27 @@ def read_parquet(path: Path | None, columns: Sequence[str]) -> Iterator[pa.Recor
         return
     for file, keys in _parquet_files(path).items():
         yield from _read_parquet_file(file, columns, keys)
+
+
+def of_one_item(source: Source, read: _Read, names: Callable[[Path | None], Sequence[str]]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a table; with ``data.options.item_id`` every row is of that item.
+
+    :raises DataError: where the table has ids of its own, or ``data.columns`` says so.
+    """
+    import pyarrow as pa
+
+    item = source.options.item_id if source.options else None
+    if item is None:
+        yield from read(source.path, source.columns)
+        return
+    if ITEM not in source.columns or ITEM in names(source.path):
+        raise DataError(
+            f"data.options.item_id says that {source.path} holds {item!r} alone, and it has a column of ids",
+            "leave the option out",
+        )
+    for batch in read(source.path, [name for name in source.columns if name != ITEM]):
+        ids = pa.DictionaryArray.from_arrays(pa.nulls(batch.num_rows, pa.int32()).fill_null(0), pa.array([item]))
+        yield batch.append_column(ITEM, ids)
 
 
 def csv_columns(path: Path | None) -> list[str]:

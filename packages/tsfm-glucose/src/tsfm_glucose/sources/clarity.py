@@ -22,7 +22,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tsfm_core import DataError, Dataset, Section, Source
-from tsfm_glucose.sources.clarity_layout import Layout, layout_of
+from tsfm_glucose.sources.clarity_layout import Layout, layout_of, unit_of
 from tsfm_glucose.sources.tables import COLUMNS, RULES, events, find, numbers, offered, read_padded, stamps
 from tsfm_glucose.units import convert
 
@@ -147,4 +147,5 @@ DATASET = Dataset(
     channels=offered("bolus_u", "basal_u", "carbs_g"),
     rules=RULES,
     options_schema=Options,
+    recognises=unit_of,
 )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tsfm_core import DataError
 
-__all__ = ["Layout", "layout_of"]
+__all__ = ["Layout", "layout_of", "unit_of"]
 
 #: Rows in which the person and the devices are described.
 _HEAD = 60
@@ -44,6 +44,22 @@ def layout_of(path: Path, item: str) -> Layout:
 
     :raises DataError: for another kind of file, or one whose name or id is that of its person.
     """
+    layout, rows = _layout(path)
+    header = [_bare(name) for name in rows[0]]
+    _refuse_names(path, item, rows, header.index(layout.names["kind"]))
+    return layout
+
+
+def unit_of(path: Path) -> str | None:
+    """Return the unit of glucose in a Clarity export, or None for any other file."""
+    try:
+        return _layout(path)[0].unit
+    except (DataError, OSError):
+        return None
+
+
+def _layout(path: Path) -> tuple[Layout, Sequence[Sequence[str]]]:
+    """Return how a file is laid out, and its first rows."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = [line for _, line in zip(range(_HEAD), file, strict=False)]
@@ -54,7 +70,7 @@ def layout_of(path: Path, item: str) -> Layout:
         raise DataError(f"{path} is not UTF-8: {error.reason}", "write it again as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path} is no table: {error}", "take the file as Clarity exports it") from error
-    header = [name.strip().strip("\ufeff").strip() for name in rows[0]] if rows else []
+    header = [_bare(name) for name in rows[0]] if rows else []
     found = {key: [name for name in header if name.startswith(begin)][:1] for key, begin in _BEGINS.items()}
     names = {key: name[0] for key, name in found.items() if name}
     for key in _NEEDED:
@@ -65,8 +81,11 @@ def layout_of(path: Path, item: str) -> Layout:
     unit = next((unit for unit in ("mg/dL", "mmol/L") if f"({unit})".casefold() in names["glucose"].casefold()), "")
     if not unit:
         raise DataError(f"{path}: the column of glucose names no unit", "expected (mg/dL) or (mmol/L) in its name")
-    _refuse_names(path, item, rows, header.index(names["kind"]))
-    return Layout(separator, unit, names)
+    return Layout(separator, unit, names), rows
+
+
+def _bare(name: str) -> str:
+    return name.strip().strip("\ufeff").strip()
 
 
 def _refuse_names(path: Path, item: str, rows: Sequence[Sequence[str]], at: int) -> None:
