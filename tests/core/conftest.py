@@ -114,14 +114,18 @@ def tsfm(monkeypatch, capsys, tmp_path):
 def refused(tsfm, tmp_path):
     """Return ``refused(*arguments)``: asks for exit 1, one sentence and no trace of a file; gives the sentence."""
 
+    def contents():
+        paths = [path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts]  # of plugins
+        return {path: path.is_file() and path.read_bytes() for path in paths}
+
     def run(*arguments):
-        before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+        before = contents()
         answer = tsfm(*arguments)
         assert answer.code == 1, answer
         assert answer.out == ""
         assert answer.err.startswith("tsfm: ")
         assert answer.err.count("\n") == 1
-        assert before == {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+        assert before == contents()
         return answer.err.removeprefix("tsfm: ").rstrip("\n")
 
     return run

@@ -134,16 +134,17 @@ def _times(panel: Panel, item: int, row: int, steps: npt.NDArray[np.int64]) -> F
 
 
 def _set_clock(axes: Axes, clock: str) -> None:
-    from matplotlib import dates
+    from matplotlib import dates as untyped
 
+    dates: Any = untyped
     if clock == "none":
         return
-    places = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+    places = dates.AutoDateLocator(minticks=3, maxticks=6)
     axes.xaxis.set_major_locator(places)
     if clock == "time_of_day":  # its date is a placeholder
-        axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M"))
     else:
-        form = dates.ConciseDateFormatter(places, show_offset=False)  # type: ignore[no-untyped-call]
+        form = dates.ConciseDateFormatter(places, show_offset=False)
         axes.xaxis.set_major_formatter(form)
 
 
