@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_each_loss_takes_effect_and_huber_is_the_default(kit: Any, small: dict[s
         first[loss] = next(line["loss"] for line in map(json.loads, lines) if "loss" in line)
         if loss == "mae":
             start = kit.load(task, **small)
-            start = type(start)(start.network, task, trained.scaler, start.device, start.batch_size)
+            start = replace(start, scaler=trained.scaler)
             error = (kit.values(start, windows) - windows.truth(slice(None))) / trained.scaler.std[0]
             assert first["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
             assert first["mse"] == pytest.approx((error**2).mean(), rel=1e-4)

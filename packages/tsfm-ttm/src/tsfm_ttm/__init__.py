@@ -100,8 +100,9 @@ def statistics(model: Any, data: Any, runtime: Runtime) -> Mapping[str, tuple[Se
     """
     from tsfm_ttm.scaling import Scaler
 
-    again, record = Scaler.learn(data, runtime.seed), model.checkpoint.training
-    first = 1 if record and record.kept_scale else 0
+    again = Scaler.learn(data, runtime.seed)
+    record = model.checkpoint.training if model.checkpoint else None
+    first = 1 if model.kept_scale or (record and record.kept_scale) else 0
     return {
         "mean": (model.scaler.mean[first:].tolist(), again.mean[first:].tolist()),
         "std": (model.scaler.std[first:].tolist(), again.std[first:].tolist()),
