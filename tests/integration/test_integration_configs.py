@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "t1d_uom_lopo/cgm_fine_tune.yaml": "ttm",
     "t1d_uom_15min/zero_shot.yaml": "ttm",
     "t1d_uom_15min/cgm.yaml": "ttm",
+    "t1d_uom_nights/linear.yaml": "linear",
     "t1d_uom_nights/zero_shot.yaml": "ttm",
     "t1d_uom_nights/cgm.yaml": "ttm",
     "pretrain/ttm_cgm.yaml": "ttm",
