@@ -87,5 +87,10 @@ def test_a_network_that_sees_the_level_keeps_its_scale(kit: Any, small: dict[str
     shown = kit.hooks.statistics(model=loaded, data=others, runtime=Runtime("zero_shot"))
     assert len(shown["mean"][0]) == (1 if kept else 2)
     assert shown["mean"][0] == shown["mean"][1]
+    other = kit.task(quantile_levels=(0.1, 0.5, 0.9), unit="custom:steps/min")
+    counted = kit.train(kit.load(other, kit.best("first"), strategy="full"), others, "counted", max_steps=1)
+    assert np.isclose(
+        counted.scaler.mean[0], first.scaler.mean[0] + 50, atol=0.5
+    )  # nothing is kept of another quantity
     third = kit.train(kit.load(rich, kit.best("second"), strategy="full"), others, "third")
     np.testing.assert_array_equal(third.scaler.mean, second.scaler.mean)

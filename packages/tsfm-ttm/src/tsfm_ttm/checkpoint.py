@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tsfm_core import CapabilityError, ConfigError, Task, conversion_factor
+from tsfm_core import CapabilityError, ConfigError, DataError, Task, conversion_factor
 from tsfm_torch import ADAPTER_CONFIG, ADAPTER_WEIGHTS, checkpoint_directory, read_json, sha256_of
 from tsfm_ttm.shipped import shipped_folder
 
@@ -44,6 +44,13 @@ class Training(BaseModel):
         :raises DataError: where the two are not units of one quantity.
         """
         return conversion_factor(self.task.unit, task.unit)
+
+    def converts(self, task: Task) -> bool:
+        """Return whether there is such a number."""
+        try:
+            return self.factor(task) > 0
+        except DataError:
+            return False
 
     def write(self, directory: Path) -> None:
         """Write the file that :func:`open_checkpoint` reads."""
@@ -89,6 +96,11 @@ class Checkpoint:
         if self.config.get("multi_quantile_head"):
             return "granite"
         return "steps" if self.config.get("quantile_head") == "steps" else None
+
+    @property
+    def sees_level(self) -> bool:
+        """Whether its network is shown readings as they are, not scaled window by window."""
+        return not self.config.get("scaling", "std")
 
     def answers(self, task: Task) -> Task:
         """Return ``task`` with the steps and the quantile levels that the network gives, untrained steps left out."""

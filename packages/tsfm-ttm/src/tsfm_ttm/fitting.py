@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tsfm_core import CapabilityError, ConfigError, DataError, Task
+from tsfm_core import CapabilityError, ConfigError, Task
 from tsfm_ttm.checkpoint import Checkpoint, Training
 
 __all__ = ["check_blocks", "check_checkpoint", "check_levels", "check_skip", "choose_quantile_head"]
@@ -132,7 +132,7 @@ def _check_shipped(checkpoint: Checkpoint, task: Task) -> None:
     assert checkpoint.training is not None
     trained = checkpoint.training.task
     wrong = {
-        "unit": not _converts(checkpoint.training, task),
+        "unit": not checkpoint.training.converts(task),
         "freq": task.step_seconds != trained.step_seconds,
         "context_length": task.context_length != trained.context_length,
         "prediction_length": task.prediction_length > trained.prediction_length,
@@ -143,13 +143,6 @@ def _check_shipped(checkpoint: Checkpoint, task: Task) -> None:
             f"in and at most {trained.prediction_length} out, and task.{key} is {getattr(task, key)}",
             f"set model.checkpoint to {_R2}, or training.strategy to from_scratch",
         )
-
-
-def _converts(training: Training, task: Task) -> bool:
-    try:
-        return training.factor(task) > 0
-    except DataError:
-        return False
 
 
 def _check_lengths(checkpoint: Checkpoint, task: Task, trains: bool) -> None:
@@ -205,7 +198,7 @@ def _check_channels(checkpoint: Checkpoint, training: Training, task: Task, trai
     covariates = ("past_covariates", "known_covariates")
     for key in covariates if trains else ("target", "unit", "freq", *covariates):
         was, asked = getattr(trained, key), getattr(task, key)
-        if was != asked and not (key == "unit" and _converts(training, task)):
+        if was != asked and not (key == "unit" and training.converts(task)):
             raise CapabilityError(
                 f"{name} was trained with task.{key} {_shown(was)}, and it is {_shown(asked)} now",
                 f"set task.{key} to {_shown(was)}, or train another checkpoint",

@@ -70,7 +70,7 @@ def load(config: TtmConfig, task: Task, checkpoint: str | None, runtime: Runtime
             check_blocks(adapters, added, checkpoint)
         elif found.adapters:
             network = merge_adapters(network, found.adapters, checkpoint)
-        if found.training and trains and not found.config.get("scaling", "std"):
+        if trains and found.sees_level and found.training and found.training.converts(task):
             kept_scale = _scaler(found, task, scaler).of_target()
         scaler = scaler if trains else _scaler(found, task, scaler)
     network = network.to(device).eval()
