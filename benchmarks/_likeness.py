@@ -14,6 +14,8 @@ __all__ = ["DAY", "autocorrelation", "changes", "gaps", "read_real", "statistics
 DAY = 288
 #: Those of the shared people that may be looked at; all others are held out.
 _REAL = ("uom2301", "uom2303", "uom2304", "uom2307")
+#: Half-hours of the day between which a night passes, the second one of the next day.
+_NIGHT = (46, 48 + 13)
 _LAGS = {"15 min": 3, "30 min": 6, "60 min": 12, "120 min": 24, "240 min": 48, "480 min": 96, "24 h": DAY}
 
 
@@ -53,6 +55,8 @@ def statistics_of(glucose: np.ndarray) -> dict[str, float]:
     found |= {f"autocorrelation, {name}": autocorrelation(glucose, lag) for name, lag in _LAGS.items()}
     found["SD of the change in 5 min, mg/dL"] = _deviation(changes(glucose, 1))
     found["SD of the change in 30 min, mg/dL"] = _deviation(halfhour)
+    night = _night(glucose)
+    found |= {"change from 23:00 to 6:30, mg/dL": night.mean(), "its SD over nights, mg/dL": night.std()}
     found["skewness"] = (((seen - mean) / sd) ** 3).mean()
     fourth = ((halfhour - halfhour.mean()) ** 4).mean()
     found["excess kurtosis of the change in 30 min"] = fourth / halfhour.var() ** 2 - 3
@@ -79,6 +83,20 @@ def gaps(glucose: np.ndarray) -> tuple[np.ndarray, int]:
     between = np.diff(np.flatnonzero(np.isfinite(glucose)))
     cadence = int(np.median(between))
     return between[between > cadence], cadence
+
+
+def _night(glucose: np.ndarray) -> np.ndarray:
+    """Return of each night the mean of half an hour from 6:30 on less that of one from 23:00 on, where both are read.
+
+    :param glucose: from a midnight on.
+    """
+    halves = glucose[: len(glucose) // 6 * 6].reshape(-1, 6)
+    read = np.isfinite(halves)
+    means = np.where(read, halves, 0).sum(axis=1) / np.where(read.any(axis=1), read.sum(axis=1), np.nan)
+    begin, end = _NIGHT
+    mornings = means[end::48]
+    change = mornings - means[begin::48][: len(mornings)]
+    return np.asarray(change[np.isfinite(change)])
 
 
 def table(virtual: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> str:

@@ -2,9 +2,11 @@
 
 import importlib.util
 import math
+import shutil
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,3 +252,14 @@ def test_a_person_does_not_depend_on_who_else_is_simulated(read):
     alone = simglucose.simulate("adult#001", 0, 1)
     np.testing.assert_array_equal(both[both.item_id == "adult_01"][list(simglucose.VALUES)].to_numpy(), alone)
     assert not np.array_equal(child, alone, equal_nan=True)
+
+
+def test_other_code_is_another_version(monkeypatch, tmp_path):
+    """Else a panel of people as they were would come from the cache."""
+    was = simglucose._code()
+    copied = shutil.copytree(Path(simglucose.population.__file__).parent, tmp_path / "population")
+    monkeypatch.setattr(simglucose.population, "__file__", str(copied / "__init__.py"))
+    assert simglucose._code() == was
+    with (copied / "habits.py").open("a") as file:
+        file.write("# hungrier\n")
+    assert simglucose._code() != was

@@ -13,6 +13,7 @@ from there on, decided on readings up to it. ``carbs_g`` is what was logged; ``c
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import warnings
 from collections.abc import Iterator, Sequence
@@ -195,6 +196,13 @@ def _version() -> str | None:
         return None
 
 
+def _code() -> str:
+    """Return a short hash of what simulates: other code gives other people."""
+    here = Path(__file__)
+    parts = [here, here.parents[1] / "simulation.py", *sorted(Path(population.__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:8]
+
+
 def _files(path: Path | None) -> Sequence[Path]:
     return []
 
@@ -212,8 +220,8 @@ DATASET = Dataset(
     origin="simulated here: the UVa/Padova model of 2008 in the package simglucose",
     channels={**offered("bolus_u", "basal_u_per_h", "basal_u", "carbs_g"), "carbs_eaten_g": Channel("amount", "g")},
     clock="time_of_day",
-    # nothing is read: what the rows depend on beside data.options is this module and the simulator
-    version=f"2, simglucose {_version() or 'not installed'}",
+    # nothing is read: what the rows depend on beside data.options is this code and the simulator
+    version=f"{_code()}, simglucose {_version() or 'not installed'}",
     files=_files,
     options_schema=Options,
     rules={"mixed_freq": "keep"},  # some people of a population wear sensors that read every 15 min
