@@ -1,6 +1,8 @@
-"""What each ingredient of ``t1d_uom/best.yaml`` brings: a ridge map beside TTM-r2, solved with more and more of them.
+"""What each ingredient of ``t1d_uom/best.yaml`` brings: a ridge map beside a network, solved with ever more of them.
 
-The published weights and the data are those that TSFM_SHARED names. Maps are solved for on what comes before the last
+Two tables: beside TTM-r2 (``t1d_uom_lopo/r2_skip.yaml``), and beside the checkpoint that ships with tsfm-ttm, which has
+a map of the lags already and gives the mean of its quantiles. Published weights and data are those that TSFM_SHARED
+names. Maps are solved for on what comes before the last
 tenth of each person's readings, and scored on last tenths: of the people that they learnt from (``seen``: all but one,
 each left out in turn), or of others (``unseen``: each pair left out). No other reading of a person left out takes part,
 but in the mean and deviation of the channels, which are the same for all. Nothing is trained: the network stays as it
@@ -25,7 +27,7 @@ from tsfm_ttm.scaling import Scaler
 from tsfm_ttm.skip import LinearSkip
 from tsfm_ttm.solving import Sums, best_of, sums_of
 
-_EXPERIMENT = Path(__file__).parents[1] / "configs" / "experiments" / "t1d_uom" / "best.yaml"
+_EXPERIMENTS = Path(__file__).parents[1] / "configs" / "experiments"
 _HORIZONS = (6, 12, 24, 48, 96)
 _CHANNELS = {
     "on board": ["iob", "cob"],
@@ -34,19 +36,48 @@ _CHANNELS = {
 }
 
 
+#: What each line adds to those above it, or takes away again, and whether the network's forecast is there.
+_ON_BOARD = ("insulin and carbohydrates on board", "on board", True)
+_BESIDE_R2 = [
+    ("512 lags", "lags", False),
+    ("the level and a constant", "level", False),
+    ("hour of the day", "hour", False),
+    ("the network's forecast through a gate", None, True),
+    ("half of the day", "half day", True),
+    _ON_BOARD,
+]
+_BESIDE_OURS = [
+    ("a gate, the level and a constant", "level", True),
+    ("hour of the day", "hour", True),
+    ("half of the day", "half day", True),
+    _ON_BOARD,
+    ("512 lags", "lags", True),
+]
+
+
 def main() -> None:
     """Print a line an ingredient."""
     torch.set_num_threads(1)
     print(machine())
-    learnt, judged, scaler, columns = _read()
+    r2 = {"model.checkpoint": "${TSFM_SHARED}/weights/granite-ttm-r2-512-96"}
+    _print("TTM-r2", _BESIDE_R2, *_read("t1d_uom_lopo/r2_skip.yaml", [], r2))
+    with_streams = ["task.past_covariates=[iob, cob]", "data.kinds={bolus_u: amount, carbs_g: amount}"]
+    _print("tsfm/ttm-cgm", _BESIDE_OURS, *_read("t1d_uom/best.yaml", with_streams, {}))
+
+
+def _print(
+    network: str,
+    rows: list[tuple[str, str | None, bool]],
+    learnt: dict[str, Sums],
+    judged: dict[str, Sums],
+    scaler: Scaler,
+    columns: dict[str, np.ndarray],
+) -> None:
     ahead = "".join(f"{f'{5 * one} min':>8}" for one in _HORIZONS)
-    print(f"{'unseen, each row with those above':<40}{ahead}{'all':>8}{'seen, all':>11}")
+    print(f"\n{'unseen, each row with those above':<40}{ahead}{'all':>8}{'seen, all':>11}")
     people = sorted(learnt)
     chosen: list[str] = []
-    rows = [("TTM-r2 zero-shot", None, True), ("512 lags", "lags", False), ("the level and a constant", "level", False)]
-    rows += [("hour of the day", "hour", False), ("the network's forecast through a gate", None, True)]
-    rows += [("half of the day", "half day", True), ("insulin and carbohydrates on board", "on board", True)]
-    for name, added, gated in rows:
+    for name, added, gated in [(f"{network} zero-shot", None, True), *rows]:
         chosen += [added] if added else []
         at = np.concatenate([columns[one] for one in chosen]) if chosen else np.array([], np.int64)
         train = {one: _part(learnt[one], at, gated) for one in people}
@@ -57,33 +88,34 @@ def main() -> None:
         print(f"{name:<40}{shown}{_whole(unseen):8.2f}{_whole(seen):11.2f}", flush=True)
 
 
-def _read() -> tuple[dict[str, Sums], dict[str, Sums], Scaler, dict[str, np.ndarray]]:
+def _read(
+    experiment: str, changes: list[str], weights: dict[str, str]
+) -> tuple[dict[str, Sums], dict[str, Sums], Scaler, dict[str, np.ndarray]]:
     """Return each person's sums before and in the last tenth, the scaler, and where each ingredient's columns stand."""
     parts: dict[str, dict[str, TrainingWindows]] = {"learnt": {}, "judged": {}}
     for fold in (0, 1):  # the person that one of them holds out is in the other
-        settings = [f"split.fold={fold}", "evaluation.stride=3"]
-        weights = {"model.checkpoint": "${TSFM_SHARED}/weights/granite-ttm-r2-512-96"}
-        resolved = read_config(_EXPERIMENT, settings, weights)
+        settings = [f"split.fold={fold}", "evaluation.stride=3", *changes]
+        resolved = read_config(_EXPERIMENTS / experiment, settings, weights)
         prepared = prepare(resolved.config, resolved.config.task, "train")
         assert prepared.validation is not None
         for name, windows in (("learnt", prepared.train), ("judged", prepared.validation)):
             items = windows.item_id.astype(str)
             parts[name] |= {one: windows.take(np.flatnonzero(items == one)) for one in np.unique(items)}
         if fold == 0:
+            model = load("ttm", resolved, "train").model
             scaler = Scaler.learn(prepared.train, seed=0)
-            skip = load("ttm", resolved, "train").model.network
-    assert isinstance(skip, LinearSkip)
+            scaler = scaler.with_target(model.kept_scale) if model.kept_scale else scaler
+            skip = LinearSkip(model.network.network, prepared.train.task, lags=True)
     assert parts["learnt"].keys() == parts["judged"].keys()
     found = [
         {one: sums_of(skip, windows, np.arange(len(windows)), scaler) for one, windows in sorted(part.items())}
         for part in parts.values()
     ]
-    return found[0], found[1], scaler, _columns(skip, resolved.config.task)
+    return found[0], found[1], scaler, _columns(skip, prepared.train.task)
 
 
-def _columns(skip: LinearSkip, task: Task | None) -> dict[str, np.ndarray]:
+def _columns(skip: LinearSkip, task: Task) -> dict[str, np.ndarray]:
     """Return where each ingredient's features stand, asserted: they, and no others, move with its channels."""
-    assert task is not None
     # two streams as eight means and one mark each, then two channels of the hour and two of the half day as eight means
     sizes = {"lags": task.context_length - 1, "level": 2, "on board": 2 * 9, "hour": 2 * 8, "half day": 2 * 8}
     edges = np.cumsum([0, *sizes.values()])

@@ -154,18 +154,6 @@ def test_a_single_step_and_granites_reading_of_the_median(kit: Any, small: dict[
     np.testing.assert_array_equal(trained.scaler.target(point), median)
 
 
-def test_a_linear_skip_moves_the_median_of_any_levels(kit: Any, untrained: Write) -> None:
-    """Granite takes the middle level for its prediction: here 0.7, which no skip may be fitted to."""
-    directory, values = untrained(), []
-    for levels in ((0.5,), (0.1, 0.5, 0.7, 0.8, 0.9)):
-        task = kit.task(quantile_levels=levels)
-        model = kit.load(task, directory, strategy="full", linear_skip=True)
-        windows = kit.windows(task)
-        trained = kit.train(model, windows, str(len(levels)), learning_rate=1e-12, max_steps=1)
-        values.append(kit.predict(trained, windows).quantiles[:, levels.index(0.5)])
-    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
-
-
 def test_a_checkpoint_keeps_its_head(kit: Any, small: dict[str, Any]) -> None:
     task = kit.task(quantile_levels=LEVELS)
     windows = kit.windows(task)

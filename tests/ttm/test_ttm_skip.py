@@ -28,30 +28,56 @@ def error(kit: Any, model: Any, windows: Any) -> float:
     return float(np.square(kit.values(model, windows) - windows.truth(slice(None))).mean())
 
 
-def test_it_is_the_ridge_map_of_a_second_solution(kit: Any, untrained: Write) -> None:
-    """Each step by itself: least squares over readings, that step's forecast, and rows that stand for the penalty."""
-    windows = kit.windows(kit.task())
-    model = kit.train(skipping(kit, untrained()), windows, **STILL)
-    skip: LinearSkip = model.network
-    context = windows.inputs(slice(None)).target.astype(np.float64)
-    context, truth = (
-        (each - model.scaler.mean[0]) / model.scaler.std[0] for each in (context, windows.truth(slice(None)))
-    )
-    last = context[:, -1:]
-    with torch.inference_mode():
-        past = torch.from_numpy(context.astype(np.float32))[..., None]
-        alone = skip.network(past_values=past, return_loss=False).prediction_outputs[..., 0].double().numpy()
-    features = np.hstack([context[:, :-1] - last, last, np.ones_like(last)])
+def assert_solved(skip: LinearSkip, features: np.ndarray, forecast: np.ndarray, truth: np.ndarray) -> None:
+    """Each step by itself: least squares over features, that step's forecast, and rows that stand for the penalty.
+
+    Forecast and truth are relative to the last reading, ``[windows, H]``.
+    """
     weights, gate = skip.weights.double().numpy(), skip.gate.double().numpy()
     for step in (0, 5, 11):
-        given = np.column_stack([features, alone[:, step] - last[:, 0]])
+        given = np.column_stack([features, forecast[:, step]])
         found = []
         for penalty in 10.0 ** np.arange(0, 5.5, 0.5):
             ridge = np.sqrt(penalty) * np.eye(given.shape[1])[:-1]
-            both = np.vstack([given, ridge]), np.append(truth[:, step] - last[:, 0], np.zeros(len(ridge)))
+            both = np.vstack([given, ridge]), np.append(truth[:, step], np.zeros(len(ridge)))
             found.append(np.linalg.lstsq(*both)[0])
         mine = np.append(weights[:, step], gate[step])
         assert min(np.abs(each - mine).max() for each in found) < 1e-3
+
+
+def standardised(model: Any, windows: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return context and truth as the network sees them."""
+    context = windows.inputs(slice(None)).target.astype(np.float64)
+    mean, std = model.scaler.mean[0], model.scaler.std[0]
+    return (context - mean) / std, (windows.truth(slice(None)) - mean) / std
+
+
+def test_it_is_the_ridge_map_of_a_second_solution(kit: Any, untrained: Write) -> None:
+    windows = kit.windows(kit.task())
+    model = kit.train(skipping(kit, untrained()), windows, **STILL)
+    context, truth = standardised(model, windows)
+    last = context[:, -1:]
+    with torch.inference_mode():
+        past = torch.from_numpy(context.astype(np.float32))[..., None]
+        alone = model.network.network(past_values=past, return_loss=False).prediction_outputs[..., 0].double().numpy()
+    features = np.hstack([context[:, :-1] - last, last, np.ones_like(last)])
+    assert_solved(model.network, features, alone - last, truth - last)
+
+
+@pytest.mark.parametrize("scaling", ["none", "last"])
+def test_beside_a_network_that_sees_the_level_it_leaves_out_the_lags_and_fits_the_mean(
+    kit: Any, small: dict[str, Any], scaling: str
+) -> None:
+    """The levels are uneven, so that their mean is neither the median nor the middle one of them."""
+    levels = {"quantile_levels": (0.1, 0.5, 0.7, 0.8, 0.9)}
+    windows = kit.windows(kit.task(**levels))
+    kit.train(kit.load(kit.task(**levels), **small, scaling=scaling), windows, "first", max_steps=1)
+    own = kit.predict(kit.load(kit.task(**levels), kit.best("first")), windows).mean
+    model = kit.train(skipping(kit, kit.best("first"), **levels), windows, **STILL)
+    context, truth = standardised(model, windows)
+    last = context[:, -1:]
+    mean = (own - model.scaler.mean[0]) / model.scaler.std[0]
+    assert_solved(model.network, np.hstack([last, np.ones_like(last)]), mean - last, truth - last)
 
 
 def test_it_sees_the_level_and_the_covariates_that_the_network_does_not(kit: Any, untrained: Write) -> None:

@@ -13,6 +13,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from tsfm_core import CapabilityError, Task
 from tsfm_ttm.checkpoint import SKIP
+from tsfm_ttm.forecasting import mean_weights
 
 __all__ = ["LinearSkip"]
 
@@ -30,20 +31,25 @@ class LinearSkip(nn.Module):
     the gate, and stay: no gradient reaches them.
 
     :param network: granite's, of one channel; None: the map alone is to be solved for.
+    :param lags: whether the readings before the last are features; default: unless the network sees them as they are.
     """
 
     weights: Tensor
     gate: Tensor
+    _counts: Tensor
 
-    def __init__(self, network: Any, task: Task) -> None:
+    def __init__(self, network: Any, task: Task, lags: bool | None = None) -> None:
         super().__init__()
         self.network = network
         past, known = len(task.past_covariates), len(task.known_covariates)
         self._past = past
-        self._median = task.quantile_levels.index(0.5) if task.quantile_levels else 0
+        scales = network is None or bool(network.config.scaling)
+        self._lags = (task.context_length - 1) * (scales if lags is None else lags)
+        counts = mean_weights(task.quantile_levels or (0.5,))
+        self.register_buffer("_counts", torch.from_numpy(counts), persistent=False)
         means = min(_MEANS, max(1, task.context_length // _MEANS))
         self._means = means, min(_MEANS, task.prediction_length)
-        count = task.context_length + 1 + past * (means + 1) + known * self._means[1]
+        count = self._lags + 2 + past * (means + 1) + known * self._means[1]
         self.register_buffer("weights", torch.zeros(count, task.prediction_length))
         self.register_buffer("gate", torch.ones(task.prediction_length))
 
@@ -68,20 +74,21 @@ class LinearSkip(nn.Module):
         return output
 
     def point(self, output: Any) -> Tensor:
-        """Return the network's point forecast ``[B, H]``, the 0.5 quantile where it gives quantiles.
+        """Return the network's point forecast ``[B, H]``, where it gives quantiles the mean that they stand for.
 
-        Granite calls the middle one of the levels its prediction, whichever that is.
+        Least squares is of means: the median of what is skewed lies beside them.
         """
         if output.quantile_outputs is None:
             point: Tensor = output.prediction_outputs[..., 0]
             return point
-        median: Tensor = output.quantile_outputs[:, self._median, :, 0]
-        return median
+        mean: Tensor = (output.quantile_outputs[..., 0] * self._counts[:, None]).sum(dim=1)
+        return mean
 
     def features(self, past: Tensor, observed: Tensor, future: Tensor | None) -> Tensor:
-        """Return ``[B, F]``: readings before the last relative to it, the last, 1, and the covariates' means."""
+        """Return ``[B, F]``: the lags relative to the last reading, if any, that reading, 1, the covariates' means."""
         target, last = past[..., 0], past[:, -1:, 0]
-        columns = [target[:, :-1] - last, last, torch.ones_like(last)]
+        columns = [target[:, :-1] - last] if self._lags else []
+        columns += [last, torch.ones_like(last)]
         if self._past:
             of_past = slice(1, 1 + self._past)
             latest = past[:, -max(1, past.shape[1] // _MEANS) :, of_past]
