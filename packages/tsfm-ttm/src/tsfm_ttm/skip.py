@@ -36,7 +36,7 @@ class LinearSkip(nn.Module):
 
     weights: Tensor
     gate: Tensor
-    _counts: Tensor
+    _mean_weights: Tensor
 
     def __init__(self, network: Any, task: Task, lags: bool | None = None) -> None:
         super().__init__()
@@ -45,8 +45,8 @@ class LinearSkip(nn.Module):
         self._past = past
         scales = network is None or bool(network.config.scaling)
         self._lags = (task.context_length - 1) * (scales if lags is None else lags)
-        counts = mean_weights(task.quantile_levels or (0.5,))
-        self.register_buffer("_counts", torch.from_numpy(counts), persistent=False)
+        of_mean = torch.from_numpy(mean_weights(task.quantile_levels or (0.5,)))
+        self.register_buffer("_mean_weights", of_mean, persistent=False)
         means = min(_MEANS, max(1, task.context_length // _MEANS))
         self._means = means, min(_MEANS, task.prediction_length)
         count = self._lags + 2 + past * (means + 1) + known * self._means[1]
@@ -81,7 +81,7 @@ class LinearSkip(nn.Module):
         if output.quantile_outputs is None:
             point: Tensor = output.prediction_outputs[..., 0]
             return point
-        mean: Tensor = (output.quantile_outputs[..., 0] * self._counts[:, None]).sum(dim=1)
+        mean: Tensor = (output.quantile_outputs[..., 0] * self._mean_weights[:, None]).sum(dim=1)
         return mean
 
     def features(self, past: Tensor, observed: Tensor, future: Tensor | None) -> Tensor:
